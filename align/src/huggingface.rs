@@ -1,0 +1,321 @@
+//! `tokenizer.json` files behind the face of this crate: byte-level BPE, and SentencePiece-style
+//! vocabularies with `▁` for the space and `<0xNN>` for bytes. The `tokenizers` crate encodes; this
+//! module knows what each id means in bytes and which ids a text begins with. It knows nothing of
+//! TokenMonster.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tokenizers::Tokenizer as Library;
+
+use crate::error::AlignError;
+use crate::tokenizer::Encoding;
+use crate::vocabulary::{Entry, Vocabulary};
+
+/// How a tokenizer writes the bytes of a token down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    /// Each character stands for one byte (GPT-2's alphabet).
+    ByteLevel,
+    /// Characters stand for themselves, `▁` for a space; `<0xNN>` for a byte where `bytes` is set.
+    SentencePiece { bytes: bool },
+}
+
+/// What a tokenizer puts in front of a text that does not say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prepends {
+    Nothing,
+    /// A space, always.
+    Space,
+    /// A space, where the text does not begin with one.
+    MissingSpace,
+}
+
+/// A loaded `tokenizer.json`.
+#[derive(Debug)]
+pub struct HuggingFace {
+    /// Reads special-token text as ordinary text.
+    plain: Library,
+    /// Reads special-token text as special tokens; made when first needed.
+    parsing: OnceLock<Library>,
+    prepends: Prepends,
+    prefix: Vec<u32>,
+    unknown: Option<u32>,
+}
+
+impl HuggingFace {
+    /// Reads a `tokenizer.json` and the bytes of its vocabulary.
+    pub fn read(path: &Path) -> Result<(Self, Vocabulary), AlignError> {
+        let bytes =
+            std::fs::read(path).map_err(|source| AlignError::Read { path: path.into(), source })?;
+        let bad = |reason: String| AlignError::Json { path: path.into(), reason };
+        let json: Value = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        let mut library = Library::from_bytes(&bytes).map_err(|error| bad(error.to_string()))?;
+        library.set_encode_special_tokens(true);
+        let spelling = spelling(&json).ok_or_else(|| AlignError::Unsupported {
+            path: path.into(),
+            what: format!("a decoder of type {}", json["decoder"]["type"]),
+        })?;
+        let vocabulary = vocabulary(&library, spelling);
+        let unknown =
+            json["model"]["unk_token"].as_str().and_then(|text| library.token_to_id(text));
+        let mut tokenizer = Self {
+            plain: library,
+            parsing: OnceLock::new(),
+            prepends: Prepends::Nothing,
+            prefix: Vec::new(),
+            unknown,
+        };
+        tokenizer.prepends = tokenizer.probe_prepends(&vocabulary)?;
+        tokenizer.prefix = tokenizer.probe_prefix()?;
+        Ok((tokenizer, vocabulary))
+    }
+
+    /// The special ids that the tokenizer puts in front of every text, such as BOS.
+    pub fn prefix(&self) -> &[u32] {
+        &self.prefix
+    }
+
+    /// Whether a space is put in front of a text.
+    pub fn puts_space_in_front(&self) -> bool {
+        self.prepends != Prepends::Nothing
+    }
+
+    /// The id of a token by its text, specials included.
+    pub fn id_of(&self, token: &str) -> Option<u32> {
+        self.plain.token_to_id(token)
+    }
+
+    /// Ids of a text as the reference gives them: special-token text becomes special tokens, and
+    /// `with_specials` adds BOS and the like.
+    pub fn encode_reference(
+        &self,
+        text: &str,
+        with_specials: bool,
+    ) -> Result<Vec<u32>, AlignError> {
+        let library = self.parsing.get_or_init(|| {
+            let mut library = self.plain.clone();
+            library.set_encode_special_tokens(false);
+            library
+        });
+        run(library, text, with_specials).map(|encoding| encoding.get_ids().to_vec())
+    }
+
+    /// Ids and spans of a text that begins a document. Special-token text stays text.
+    pub fn encode(&self, text: &str, vocabulary: &Vocabulary) -> Result<Encoding, AlignError> {
+        let encoding = run(&self.plain, text, false)?;
+        let ids = encoding.get_ids().to_vec();
+        let unknown = ids.iter().filter(|&&id| Some(id) == self.unknown).count();
+        let ends = exact_ends(&ids, text.as_bytes(), vocabulary)
+            .unwrap_or_else(|| reported_ends(encoding.get_offsets(), text.len()));
+        Ok(Encoding { ids, ends, unknown, dropped: 0 })
+    }
+
+    /// Ids and spans of a text that goes on where another ended, so that nothing is put in front.
+    /// `None` where the tokenizer cannot say it without merging it into what it puts in front.
+    pub fn encode_continuation(
+        &self,
+        text: &str,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Encoding>, AlignError> {
+        if text.is_empty() {
+            return Ok(Some(Encoding::default()));
+        }
+        match self.prepends {
+            Prepends::Nothing => self.encode(text, vocabulary).map(Some),
+            Prepends::MissingSpace if text.starts_with(' ') => {
+                self.encode(text, vocabulary).map(Some)
+            }
+            Prepends::Space | Prepends::MissingSpace => {
+                if let Some(rest) = text.strip_prefix(' ') {
+                    let mut encoding = self.encode(rest, vocabulary)?;
+                    encoding.ends.iter_mut().for_each(|end| *end += 1);
+                    if vocabulary.decode(&encoding.ids) == text.as_bytes() {
+                        return Ok(Some(encoding));
+                    }
+                }
+                self.encode_behind_newline(text, vocabulary)
+            }
+        }
+    }
+
+    /// Encodes a text behind a line feed and cuts the line feed off where a token ends there.
+    fn encode_behind_newline(
+        &self,
+        text: &str,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Encoding>, AlignError> {
+        let whole = self.encode(&format!("\n{text}"), vocabulary)?;
+        let Some(cut) = whole.ends.iter().position(|&end| end == 1) else { return Ok(None) };
+        let ids = whole.ids[cut + 1..].to_vec();
+        let ends = whole.ends[cut + 1..].iter().map(|end| end - 1).collect();
+        let unknown = ids.iter().filter(|&&id| Some(id) == self.unknown).count();
+        Ok(Some(Encoding { ids, ends, unknown, dropped: 0 }))
+    }
+
+    fn probe_prepends(&self, vocabulary: &Vocabulary) -> Result<Prepends, AlignError> {
+        let bytes = |text| {
+            run(&self.plain, text, false).map(|encoding| vocabulary.decode(encoding.get_ids()))
+        };
+        Ok(match (bytes("a")?.starts_with(b" "), bytes(" a")?.starts_with(b"  ")) {
+            (true, true) => Prepends::Space,
+            (true, false) => Prepends::MissingSpace,
+            (false, _) => Prepends::Nothing,
+        })
+    }
+
+    fn probe_prefix(&self) -> Result<Vec<u32>, AlignError> {
+        let bare = run(&self.plain, "a", false)?;
+        let dressed = run(&self.plain, "a", true)?;
+        let (bare, dressed) = (bare.get_ids(), dressed.get_ids());
+        let at = (0..=dressed.len().saturating_sub(bare.len()))
+            .find(|&at| dressed[at..].starts_with(bare))
+            .unwrap_or(0);
+        Ok(dressed[..at].to_vec())
+    }
+}
+
+fn run(library: &Library, text: &str, specials: bool) -> Result<tokenizers::Encoding, AlignError> {
+    library
+        .encode(text, specials)
+        .map_err(|error| AlignError::Encode { length: text.len(), reason: error.to_string() })
+}
+
+/// Ends by counting the tokens' own bytes, where these are the text (with or without a space put in
+/// front).
+fn exact_ends(ids: &[u32], text: &[u8], vocabulary: &Vocabulary) -> Option<Vec<usize>> {
+    let (mut state, mut bytes) =
+        (crate::DecodeState::default(), Vec::with_capacity(text.len() + 1));
+    let mut ends = Vec::with_capacity(ids.len());
+    for &id in ids {
+        vocabulary.advance(&mut state, id, &mut bytes);
+        ends.push(bytes.len());
+    }
+    if bytes == text {
+        return Some(ends);
+    }
+    (bytes.strip_prefix(b" ") == Some(text))
+        .then(|| ends.into_iter().map(|end| end.saturating_sub(1)).collect())
+}
+
+/// Ends as the library reports them, made non-decreasing and complete.
+fn reported_ends(offsets: &[(usize, usize)], length: usize) -> Vec<usize> {
+    let mut reached = 0;
+    let mut ends: Vec<usize> = offsets
+        .iter()
+        .map(|&(_, end)| {
+            reached = reached.max(end.min(length));
+            reached
+        })
+        .collect();
+    if let Some(last) = ends.last_mut() {
+        *last = length;
+    }
+    ends
+}
+
+fn spelling(json: &Value) -> Option<Spelling> {
+    let mut kinds = Vec::new();
+    collect_types(&json["decoder"], &mut kinds);
+    collect_types(&json["pre_tokenizer"], &mut kinds);
+    if kinds.iter().any(|kind| kind == "ByteLevel") {
+        return Some(Spelling::ByteLevel);
+    }
+    let mut normalizers = Vec::new();
+    collect_types(&json["normalizer"], &mut normalizers);
+    let marks = json["decoder"].to_string().contains('▁')
+        || kinds.iter().any(|kind| kind == "Metaspace")
+        || json["normalizer"].to_string().contains('▁');
+    let bytes = kinds.iter().any(|kind| kind == "ByteFallback")
+        || json["model"]["byte_fallback"].as_bool() == Some(true);
+    marks.then_some(Spelling::SentencePiece { bytes })
+}
+
+/// The `type` names of a component and of what it is made of.
+fn collect_types(component: &Value, kinds: &mut Vec<String>) {
+    if let Some(kind) = component["type"].as_str() {
+        kinds.push(kind.to_owned());
+    }
+    for list in ["decoders", "pretokenizers", "normalizers"] {
+        for part in component[list].as_array().into_iter().flatten() {
+            collect_types(part, kinds);
+        }
+    }
+}
+
+fn vocabulary(library: &Library, spelling: Spelling) -> Vocabulary {
+    let added = library.get_added_tokens_decoder();
+    let all = library.get_vocab(true);
+    let rows = all.values().max().map_or(0, |&last| last as usize + 1);
+    let mut entries = vec![Entry::Padding; rows];
+    let alphabet = byte_alphabet();
+    for (text, id) in &all {
+        entries[*id as usize] = match added.get(id) {
+            Some(token) if token.special => Entry::Special(text.as_str().into()),
+            Some(token) => Entry::Token(token.content.as_bytes().into()),
+            None => Entry::Token(token_bytes(text, spelling, &alphabet).into()),
+        };
+    }
+    Vocabulary::plain(entries)
+}
+
+fn token_bytes(text: &str, spelling: Spelling, alphabet: &HashMap<char, u8>) -> Vec<u8> {
+    match spelling {
+        Spelling::ByteLevel => text
+            .chars()
+            .map(|character| alphabet.get(&character).copied())
+            .collect::<Option<Vec<u8>>>()
+            .unwrap_or_else(|| text.as_bytes().to_vec()),
+        Spelling::SentencePiece { bytes: true } if byte_name(text).is_some() => {
+            byte_name(text).into_iter().collect()
+        }
+        Spelling::SentencePiece { .. } => text.replace('▁', " ").into_bytes(),
+    }
+}
+
+/// `<0x0A>` means the byte 0x0A.
+fn byte_name(text: &str) -> Option<u8> {
+    let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// GPT-2's alphabet: printable Latin-1 characters stand for themselves, the other bytes for the
+/// characters from U+0100 on, in order.
+fn byte_alphabet() -> HashMap<char, u8> {
+    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    let mut next = 0x100u32;
+    (0..=255u8)
+        .filter_map(|byte| {
+            let code = if printable(byte) {
+                u32::from(byte)
+            } else {
+                next += 1;
+                next - 1
+            };
+            char::from_u32(code).map(|character| (character, byte))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_byte_alphabet_has_every_byte_once() {
+        let alphabet = byte_alphabet();
+        assert_eq!(alphabet.len(), 256);
+        assert_eq!(alphabet.get(&'Ġ'), Some(&b' '));
+        assert_eq!(alphabet.get(&'Ċ'), Some(&b'\n'));
+        assert_eq!(alphabet.get(&'a'), Some(&b'a'));
+    }
+
+    #[test]
+    fn byte_names() {
+        assert_eq!(byte_name("<0x0A>"), Some(10));
+        assert_eq!(byte_name("<0x0>"), None);
+        assert_eq!(byte_name("<s>"), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Vocabularies seen as bytes, and the maps between two of them.
+//!
+//! This crate knows tokenizers and text. It knows no model, no probability and no tensor: bytes are
+//! the common currency in which a draft's vocabulary meets a target's.
+
+pub mod context;
+pub mod error;
+pub mod huggingface;
+pub mod overlap;
+pub mod tokenizer;
+pub mod tokenmonster;
+pub mod unicode;
+pub mod utf8;
+pub mod vocabulary;
+
+pub use context::Context;
+pub use error::AlignError;
+pub use overlap::Overlap;
+pub use tokenizer::{Encoding, Tokenizer};
+pub use vocabulary::{DecodeState, Entry, Vocabulary};

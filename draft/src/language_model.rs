@@ -1,0 +1,85 @@
+//! What a language model is to the rest of the project: ids in, next-token logits out, and a cache
+//! that can be rolled back. It knows no text, no second model and no policy.
+
+use crate::error::ModelError;
+
+/// Which rows of logits an extension should give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those behind the last id only.
+    Last,
+    /// Those behind every id.
+    All,
+}
+
+/// Rows of next-token logits on the host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Logits {
+    values: Vec<f32>,
+    width: usize,
+}
+
+impl Logits {
+    /// Rows of `width` values each, one behind the other.
+    ///
+    /// # Panics
+    /// If `values` is no whole number of rows.
+    pub fn new(values: Vec<f32>, width: usize) -> Self {
+        assert!(width > 0 && values.len().is_multiple_of(width), "whole rows");
+        Self { values, width }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.values.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// One row: a logit for each id.
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.width..(index + 1) * self.width]
+    }
+
+    /// The last row.
+    pub fn last(&self) -> &[f32] {
+        self.row(self.rows() - 1)
+    }
+}
+
+/// A causal language model with a cache of what it has read.
+pub trait LanguageModel {
+    /// Rows of the embedding: ids are below this, and a row of logits is this wide.
+    fn rows(&self) -> usize;
+
+    /// Positions that the model was made for.
+    fn context(&self) -> usize;
+
+    /// Number of ids in the cache.
+    fn length(&self) -> usize;
+
+    /// Reads `ids` behind the cached ones and gives the logits behind them. On an error the cache
+    /// is as it was before.
+    fn extend(&mut self, ids: &[u32], wanted: Wanted) -> Result<Logits, ModelError>;
+
+    /// Reads a tree of ids behind the cached ones: `parents[i]` is the index of the node before
+    /// `ids[i]`, earlier than `i`, or `None` for a node right behind the cache. Gives the logits
+    /// behind every node. The nodes stay in the cache in the order given until
+    /// [`Self::keep_path`] or [`Self::truncate`].
+    fn extend_tree(&mut self, ids: &[u32], parents: &[Option<usize>])
+    -> Result<Logits, ModelError>;
+
+    /// After [`Self::extend_tree`] from a cache of `base` ids: keeps the nodes of `path` (from the
+    /// root down) and forgets the others.
+    fn keep_path(&mut self, base: usize, path: &[usize]);
+
+    /// Forgets all but the first `length` ids.
+    fn truncate(&mut self, length: usize);
+}
+
+/// Depth of each node of a tree, 0 right behind the cache.
+pub fn depths(parents: &[Option<usize>]) -> Vec<usize> {
+    let mut depths: Vec<usize> = Vec::with_capacity(parents.len());
+    for parent in parents {
+        depths.push(parent.map_or(0, |parent| depths[parent] + 1));
+    }
+    depths
+}

@@ -1,0 +1,121 @@
+//! The law of one next token, and drawing from it. Knows numbers only.
+
+use std::cell::OnceCell;
+
+use crate::random::Key;
+
+/// A probability law over the ids of a vocabulary.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Law {
+    /// All mass on one id.
+    Point(u32),
+    /// A log-weight for every id.
+    Dense(Weights),
+    /// Log-weights of the ids that have any mass, ids ascending.
+    Sparse(Vec<u32>, Weights),
+}
+
+/// Unnormalised log-weights; their normaliser is computed when a probability is first asked for,
+/// since drawing needs none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    logs: Vec<f64>,
+    log_total: OnceCell<f64>,
+}
+
+impl Weights {
+    fn new(logs: Vec<f64>) -> Self {
+        Self { logs, log_total: OnceCell::new() }
+    }
+
+    fn probability(&self, index: usize) -> f64 {
+        let log_total = self.log_total.get_or_init(|| {
+            let maximum = self.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            maximum + self.logs.iter().map(|weight| (weight - maximum).exp()).sum::<f64>().ln()
+        });
+        (self.logs[index] - log_total).exp()
+    }
+}
+
+impl Law {
+    /// A law from log-weights of all ids.
+    pub fn dense(logs: Vec<f64>) -> Self {
+        Self::Dense(Weights::new(logs))
+    }
+
+    /// A law from `(id, log-weight)` with ids ascending; all other ids have no mass.
+    pub fn sparse(entries: Vec<(u32, f64)>) -> Self {
+        let (ids, logs) = entries.into_iter().unzip();
+        Self::Sparse(ids, Weights::new(logs))
+    }
+
+    /// The probability of `id`.
+    pub fn probability(&self, id: u32) -> f64 {
+        match self {
+            Self::Point(only) => f64::from(u8::from(*only == id)),
+            Self::Dense(weights) => {
+                if (id as usize) < weights.logs.len() {
+                    weights.probability(id as usize)
+                } else {
+                    0.0
+                }
+            }
+            Self::Sparse(ids, weights) => {
+                ids.binary_search(&id).map_or(0.0, |index| weights.probability(index))
+            }
+        }
+    }
+
+    /// Draws an id. Equal laws give equal draws for equal keys, however they are stored.
+    ///
+    /// # Panics
+    /// If no id has any mass, which no softmax gives.
+    pub fn draw(&self, key: Key) -> u32 {
+        let drawn = match self {
+            Self::Point(id) => Some(*id),
+            Self::Dense(weights) => {
+                key.draw(weights.logs.iter().enumerate().map(|(id, &log)| (id as u32, log)))
+            }
+            Self::Sparse(ids, weights) => {
+                key.draw(ids.iter().copied().zip(weights.logs.iter().copied()))
+            }
+        };
+        drawn.expect("a law has mass")
+    }
+
+    /// Ids that have mass, with their probabilities, ids ascending.
+    pub fn entries(&self) -> Box<dyn Iterator<Item = (u32, f64)> + '_> {
+        match self {
+            Self::Point(id) => Box::new(std::iter::once((*id, 1.0))),
+            Self::Dense(weights) => Box::new(
+                (0..weights.logs.len()).map(|index| (index as u32, weights.probability(index))),
+            ),
+            Self::Sparse(ids, weights) => Box::new(
+                ids.iter().enumerate().map(|(index, &id)| (id, weights.probability(index))),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, Randomness};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn probabilities_sum_to_one(logs in prop::collection::vec(-30.0f64..30.0, 1..60)) {
+            let law = Law::dense(logs);
+            let sum: f64 = law.entries().map(|(_, p)| p).sum();
+            prop_assert!((sum - 1.0).abs() < 1e-12);
+        }
+
+        #[test]
+        fn storage_does_not_change_the_draw(logs in prop::collection::vec(-5.0f64..5.0, 1..60), prompt: u64) {
+            let sparse = Law::sparse(logs.iter().enumerate().map(|(id, &l)| (id as u32, l)).collect());
+            let key = Randomness { seed: 1, prompt }.key(0, Purpose::Target);
+            prop_assert_eq!(Law::dense(logs).draw(key), sparse.draw(key));
+        }
+    }
+}

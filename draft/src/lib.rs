@@ -1,0 +1,27 @@
+//! One language model: its architecture, its checkpoint, its cache, and how tokens are drawn from
+//! its distributions.
+//!
+//! This crate knows ids and tensors. It knows no text and no second model: vocabularies as bytes
+//! are `align`'s, and what two models do together is `target`'s.
+
+pub mod cache;
+pub mod checkpoint;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod language_model;
+pub mod law;
+pub mod model;
+pub mod random;
+pub mod rope;
+pub mod sampling;
+pub mod session;
+
+pub use device::Compute;
+pub use error::ModelError;
+pub use language_model::{LanguageModel, Logits, Wanted};
+pub use law::Law;
+pub use model::Model;
+pub use random::{Key, Purpose, Randomness};
+pub use sampling::Sampling;
+pub use session::Session;

@@ -1,0 +1,150 @@
+//! A model together with the ids that are in its cache. Brings the cache to any sequence of ids by
+//! keeping the common prefix, so that after every call it equals a fresh prefill; slides its window
+//! where the sequence is longer than the context.
+
+use crate::error::ModelError;
+use crate::language_model::{LanguageModel, Logits, Wanted};
+
+/// A model and what it has read.
+pub struct Session {
+    model: Box<dyn LanguageModel>,
+    ids: Vec<u32>,
+    /// Logits behind the last id, where they are known.
+    last: Option<Vec<f32>>,
+    /// Ids after the head of the sequence that the window leaves out.
+    skipped: usize,
+    slides: u64,
+    decoded: u64,
+}
+
+impl Session {
+    /// Wraps a model whose cache is empty.
+    pub fn new(model: Box<dyn LanguageModel>) -> Self {
+        Self { model, ids: Vec::new(), last: None, skipped: 0, slides: 0, decoded: 0 }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &dyn LanguageModel {
+        &*self.model
+    }
+
+    /// The ids in the cache.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The logits behind the last id; empty where they are not known.
+    pub fn last_logits(&self) -> &[f32] {
+        self.last.as_deref().unwrap_or_default()
+    }
+
+    /// How often the window slid since [`Self::reset`].
+    pub fn slides(&self) -> u64 {
+        self.slides
+    }
+
+    /// How many ids [`Self::push`] has read since [`Self::reset`].
+    pub fn decoded(&self) -> u64 {
+        self.decoded
+    }
+
+    /// Forgets everything, counts included.
+    pub fn reset(&mut self) {
+        self.truncate(0);
+        (self.skipped, self.slides, self.decoded) = (0, 0, 0);
+    }
+
+    /// Forgets all but the first `length` ids.
+    pub fn truncate(&mut self, length: usize) {
+        if length < self.ids.len() {
+            self.model.truncate(length);
+            self.ids.truncate(length);
+            self.last = None;
+        }
+    }
+
+    /// Brings the cache to `ids`, keeping what it has in common with them, and gives the logits
+    /// behind the last one.
+    pub fn advance_to(&mut self, ids: &[u32]) -> Result<&[f32], ModelError> {
+        let common = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
+        // The last id is read again where its logits are no longer at hand.
+        let known = common == ids.len() && common == self.ids.len() && self.last.is_some();
+        let keep = if known { common } else { common.min(ids.len().saturating_sub(1)) };
+        self.truncate(keep);
+        if !known {
+            self.read(&ids[keep..])?;
+        }
+        Ok(self.last.as_deref().unwrap_or_default())
+    }
+
+    /// Brings the cache to the part of a long sequence that fits: the first `head` ids, which are
+    /// always kept (such as BOS), and the end of the rest, with room for `room` more ids. Where the
+    /// window is full it slides so far that half of it is free, and the slide is counted.
+    pub fn advance_window(
+        &mut self,
+        ids: &[u32],
+        head: usize,
+        room: usize,
+    ) -> Result<&[f32], ModelError> {
+        let context = self.model.context();
+        let body = ids.len() - head;
+        let fits = |skipped: usize| head + body.saturating_sub(skipped) + room <= context;
+        if self.skipped > body || !fits(self.skipped) {
+            if self.skipped <= body {
+                self.slides += 1;
+            }
+            let keep = (context / 2).min(context.saturating_sub(head + room)).max(1);
+            self.skipped = if fits(0) { 0 } else { body.saturating_sub(keep) };
+        }
+        if self.skipped == 0 {
+            return self.advance_to(ids);
+        }
+        let window = [&ids[..head], &ids[head + self.skipped..]].concat();
+        self.advance_to(&window)
+    }
+
+    /// Reads one more id and gives the logits behind it.
+    pub fn push(&mut self, id: u32) -> Result<&[f32], ModelError> {
+        self.decoded += 1;
+        self.read(&[id])?;
+        Ok(self.last.as_deref().unwrap_or_default())
+    }
+
+    /// Reads ids behind the cached ones and gives the logits behind each.
+    pub fn read_all(&mut self, ids: &[u32]) -> Result<Logits, ModelError> {
+        let logits = self.model.extend(ids, Wanted::All)?;
+        self.ids.extend_from_slice(ids);
+        self.last = Some(logits.last().to_vec());
+        Ok(logits)
+    }
+
+    /// Reads a tree of ids behind the cached ones and gives the logits behind each. To be followed
+    /// by [`Self::keep_path`].
+    pub fn read_tree(
+        &mut self,
+        ids: &[u32],
+        parents: &[Option<usize>],
+    ) -> Result<Logits, ModelError> {
+        let logits = self.model.extend_tree(ids, parents)?;
+        self.ids.extend_from_slice(ids);
+        self.last = None;
+        Ok(logits)
+    }
+
+    /// Keeps, of the nodes read since the cache held `base` ids, those of `path`.
+    pub fn keep_path(&mut self, base: usize, path: &[usize]) {
+        self.model.keep_path(base, path);
+        let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
+        self.ids.truncate(base);
+        self.ids.extend(kept);
+        self.last = None;
+    }
+
+    fn read(&mut self, ids: &[u32]) -> Result<(), ModelError> {
+        self.last = None;
+        let logits = self.model.extend(ids, Wanted::Last)?;
+        self.ids.extend_from_slice(ids);
+        self.last = Some(logits.last().to_vec());
+        Ok(())
+    }
+}

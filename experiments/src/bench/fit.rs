@@ -1,0 +1,129 @@
+//! Prompts as both sides read them, and which of them fit: those too long for the target's context
+//! and those that a tokenizer cannot express are counted by category. Runs no model.
+
+use std::collections::BTreeMap;
+
+use align::{Context, Tokenizer};
+use anyhow::{Context as _, Result, bail};
+use target::Prompt as Pair;
+
+use super::Plan;
+use super::record::Skipped;
+use crate::cli::bench::{LongPrompts, Template};
+use crate::prompts::Prompt;
+use crate::source::Loaded;
+use crate::template::ChatTemplate;
+
+/// A prompt that will be run.
+pub struct Fitted {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// As both sides read it.
+    pub pair: Pair,
+}
+
+/// The prompts of a run.
+pub struct Selection {
+    /// Those that will be run.
+    pub fitted: Vec<Fitted>,
+    /// Those left out, by category.
+    pub skipped: Vec<Skipped>,
+    /// How many were cut to fit.
+    pub truncated: usize,
+}
+
+/// One side's reading of a prompt.
+struct Reading {
+    context: Context,
+    expressible: bool,
+}
+
+/// Encodes prompts for a pair and leaves out what does not fit.
+pub fn select(
+    plan: &Plan,
+    prompts: Vec<Prompt>,
+    draft: &Loaded,
+    target: &Loaded,
+) -> Result<Selection> {
+    let templates = match plan.template {
+        Template::None => None,
+        Template::Auto => {
+            ChatTemplate::read(&draft.folder)?.zip(ChatTemplate::read(&target.folder)?)
+        }
+    };
+    let room = target.side.session.model().context().saturating_sub(plan.max_new);
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut selection = Selection { fitted: Vec::new(), skipped: Vec::new(), truncated: 0 };
+    for prompt in prompts {
+        let chat = templates.as_ref().filter(|_| prompt.is_chat);
+        let (for_draft, for_target) = (chat.map(|t| &t.0), chat.map(|t| &t.1));
+        let mut target_side = read(&target.side.tokenizer, for_target, &prompt.text)?;
+        let mut text = prompt.text.clone();
+        let length = target_side.context.ids().len();
+        let skipped = counts.entry(prompt.category.clone()).or_default();
+        if length == 0 {
+            bail!("the prompt `{}` is empty: there is nothing to continue", prompt.id);
+        }
+        if length > room {
+            match plan.long_prompts {
+                LongPrompts::Skip => {
+                    skipped.0 += 1;
+                    continue;
+                }
+                LongPrompts::Error => bail!(
+                    "the prompt `{}` has {length} target tokens, and with --max-new {} the context \
+                     of {} leaves room for {room}; use --long-prompts skip or truncate-left",
+                    prompt.id,
+                    plan.max_new,
+                    target.side.session.model().context()
+                ),
+                LongPrompts::TruncateLeft => {
+                    text = cut(&target.side.tokenizer, &target_side.context, room, &prompt)?;
+                    target_side = read(&target.side.tokenizer, None, &text)?;
+                    selection.truncated += 1;
+                }
+            }
+        }
+        let draft_side = read(&draft.side.tokenizer, for_draft, &text)?;
+        if !(target_side.expressible && draft_side.expressible) {
+            skipped.1 += 1;
+            continue;
+        }
+        let pair = Pair { target: target_side.context, draft: draft_side.context };
+        selection.fitted.push(Fitted { prompt, pair });
+    }
+    selection.skipped = counts
+        .into_iter()
+        .filter(|(_, (long, inexpressible))| long + inexpressible > 0)
+        .map(|(category, (too_long, inexpressible))| Skipped { category, too_long, inexpressible })
+        .collect();
+    Ok(selection)
+}
+
+fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) -> Result<Reading> {
+    if let Some(template) = template {
+        let ids = tokenizer.encode_reference(&template.render(text)?, false)?;
+        return Ok(Reading { context: Context::of_ids(ids), expressible: true });
+    }
+    let encoding = tokenizer.encode(text.as_bytes())?;
+    let expressible = encoding.unknown == 0 && encoding.dropped == 0;
+    Ok(Reading { context: Context::of_text(tokenizer, text.as_bytes())?, expressible })
+}
+
+/// The end of a raw prompt that fits into `room` target tokens, cut where a token begins.
+fn cut(tokenizer: &Tokenizer, context: &Context, room: usize, prompt: &Prompt) -> Result<String> {
+    let length = context.ids().len();
+    // A token more for the space that some tokenizers put in front of a text.
+    let keep = room.saturating_sub(tokenizer.prefix().len() + 1);
+    for first in length.saturating_sub(keep)..length {
+        let start = context.start_of(first);
+        if let Some(text) = prompt.text.get(start..)
+            && tokenizer.prefix().len() + tokenizer.encode(text.as_bytes())?.ids.len() <= room
+            && !text.is_empty()
+        {
+            return Ok(text.to_owned());
+        }
+    }
+    Err(anyhow::anyhow!("no end of it fits into {room} tokens"))
+        .with_context(|| format!("cannot truncate the prompt `{}`", prompt.id))
+}

@@ -1,0 +1,53 @@
+//! The bench: a plan, the prompts that fit, the run, its records and their summary.
+
+pub mod files;
+pub mod fit;
+pub mod record;
+pub mod run;
+pub mod summary;
+
+use std::path::PathBuf;
+
+use draft::{Compute, Sampling};
+use target::Method;
+
+use crate::cli::bench::{LongPrompts, Template};
+
+/// Everything that decides what a run does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The draft, as typed.
+    pub draft: String,
+    /// The target, as typed.
+    pub target: String,
+    /// The method, or `None` for the pair's default.
+    pub method: Option<Method>,
+    /// Candidates a round, at most.
+    pub gamma: usize,
+    /// How the target's logits become its law.
+    pub sampling: Sampling,
+    /// Temperature of the draft's law.
+    pub draft_temperature: f64,
+    /// The prompt file, or `None` for the project's own prompts.
+    pub prompts: Option<PathBuf>,
+    /// Prompts at most.
+    pub limit: Option<usize>,
+    /// Tokens to emit, at most.
+    pub max_new: usize,
+    /// Samples a prompt.
+    pub repeats: u32,
+    /// Prompts that are run first and not counted.
+    pub warmup: usize,
+    /// Whether an end of text is a token like any other.
+    pub ignore_eos: bool,
+    /// What to do with prompts that do not fit.
+    pub long_prompts: LongPrompts,
+    /// How chat prompts are rendered.
+    pub template: Template,
+    /// Where and in which precision models compute.
+    pub compute: Compute,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Folder of the run's files.
+    pub out: Option<PathBuf>,
+}

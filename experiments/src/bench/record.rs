@@ -1,0 +1,356 @@
+//! What `spec bench` writes: one [`Record`] a prompt and case, and one [`Report`] a run. It holds
+//! the names of the fields and their units, nothing else; `summary` fills the figures in,
+//! `report` prints them. Readers refuse fields that they do not know. A change of meaning raises
+//! [`SCHEMA`].
+
+use std::collections::BTreeMap;
+
+pub use target::{Finish, Seconds, Tally as Counts};
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the schema of records and reports.
+pub const SCHEMA: u32 = 1;
+
+/// The case that decodes with the target alone.
+pub const PLAIN: &str = "plain";
+
+/// What a JSON object is, so that a file tells by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A row of `records.jsonl`.
+    Record,
+    /// A `report.json`.
+    Report,
+}
+
+/// One generation: a prompt, a case, a repeat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// [`Kind::Record`].
+    pub kind: Kind,
+    /// [`PLAIN`] or the name of the method.
+    pub case: String,
+    /// The method of the run, also in its plain records.
+    pub method: String,
+    /// Candidate target tokens a step.
+    pub gamma: usize,
+    /// Temperature of the target.
+    pub temperature: f64,
+    /// Place of the prompt in the prompt file, from 0.
+    pub prompt_index: usize,
+    /// The prompt's own name in its file.
+    pub prompt_id: String,
+    /// The prompt's category, a stratum of the bootstrap.
+    pub category: String,
+    /// Which repeat of the prompt, from 0.
+    pub repeat: u32,
+    /// Target tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Draft tokens of the prompt.
+    pub draft_prompt_tokens: usize,
+    /// The target ids emitted, the prefill's token first.
+    pub ids: Vec<u32>,
+    /// Their text, invalid UTF-8 replaced.
+    pub text: String,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Steps and tokens.
+    pub counts: Counts,
+    /// Wall time.
+    pub seconds: Seconds,
+    /// Comparison with plain greedy decoding; `None` above temperature 0 and in plain records.
+    pub greedy: Option<GreedyCheck>,
+}
+
+/// Whether a speculative generation at temperature 0 is that of plain decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GreedyCheck {
+    /// All ids are the same.
+    pub identical: bool,
+    /// Place of the first differing token, from 0.
+    pub first_difference: Option<usize>,
+    /// The margin of the fp32 logits there.
+    pub margin: Option<f64>,
+    /// They differ where the margin is under 1e-4.
+    pub tie: bool,
+}
+
+/// A figure with its 95 % interval; what cannot be told is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// The figure.
+    pub value: Option<f64>,
+    /// Lower limit.
+    pub low: Option<f64>,
+    /// Upper limit.
+    pub high: Option<f64>,
+}
+
+/// The run as a whole: `report.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// [`Kind::Report`].
+    pub kind: Kind,
+    /// What was run, and on what.
+    pub header: Header,
+    /// The meaning of each name below.
+    pub definitions: BTreeMap<String, String>,
+    /// How far the two vocabularies overlap.
+    pub vocabulary: Option<VocabularyPanel>,
+    /// [`PLAIN`] first, then the methods.
+    pub cases: Vec<CaseSummary>,
+    /// False while the run goes on.
+    pub complete: bool,
+    /// What the reader should know before using the figures.
+    pub warnings: Vec<String>,
+    /// Peak memory.
+    pub peak_memory_bytes: PeakMemory,
+}
+
+/// What was run, and on what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Version of this program.
+    pub version: String,
+    /// The command line, argument by argument.
+    pub command_line: Vec<String>,
+    /// Start of the run, RFC 3339.
+    pub started: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Device of the models.
+    pub device: String,
+    /// Number format of the models.
+    pub dtype: String,
+    /// CPU threads.
+    pub threads: usize,
+    /// Version of libtorch.
+    pub torch: String,
+    /// The draft model.
+    pub draft: ModelInfo,
+    /// The target model.
+    pub target: ModelInfo,
+    /// The settings of the run.
+    pub settings: Settings,
+    /// The prompts of the run.
+    pub prompts: PromptsInfo,
+}
+
+/// One of the two models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelInfo {
+    /// Name it was asked for by.
+    pub name: String,
+    /// Where its files are.
+    pub path: String,
+    /// Family of the architecture.
+    pub architecture: String,
+    /// Number of parameters.
+    pub parameters: u64,
+    /// Tokens of its vocabulary, padding left out.
+    pub vocabulary: usize,
+    /// Length of its context in tokens.
+    pub context: usize,
+    /// Kind of its tokenizer.
+    pub tokenizer: String,
+}
+
+/// The settings of the run, as resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The method of speculation.
+    pub method: String,
+    /// Who or what chose it.
+    pub method_reason: String,
+    /// Candidate target tokens a step.
+    pub gamma: usize,
+    /// Temperature of the target.
+    pub temperature: f64,
+    /// Temperature of the draft.
+    pub draft_temperature: f64,
+    /// Number of the likeliest tokens kept.
+    pub top_k: Option<usize>,
+    /// Probability mass of the likeliest tokens kept.
+    pub top_p: Option<f64>,
+    /// Penalty on tokens that occurred; 1 is none.
+    pub repetition_penalty: f64,
+    /// Limit of emitted tokens.
+    pub max_new: usize,
+    /// Generations a prompt and case.
+    pub repeats: u32,
+    /// Prompts run before the clock starts.
+    pub warmup: usize,
+    /// Whether generation goes on after an end-of-text token.
+    pub ignore_eos: bool,
+    /// What is done with prompts that do not fit.
+    pub long_prompts: String,
+    /// How prompts are rendered.
+    pub template: String,
+    /// What is done with candidates at the end of a proposal that may yet change.
+    pub tail_policy: String,
+    /// Prompts at most, evenly from the categories.
+    pub limit: Option<usize>,
+}
+
+/// The prompts of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptsInfo {
+    /// Name or path of the prompt file.
+    pub source: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Prompts in the file.
+    pub total: usize,
+    /// Prompts run.
+    pub run: usize,
+    /// Prompts left out, by category.
+    pub skipped: Vec<Skipped>,
+    /// Prompts cut to fit.
+    pub truncated: usize,
+}
+
+/// Prompts of a category that were left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// The category.
+    pub category: String,
+    /// Too long for a context.
+    pub too_long: usize,
+    /// With characters that a tokenizer cannot express.
+    pub inexpressible: usize,
+}
+
+/// How far the two vocabularies overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VocabularyPanel {
+    /// Tokens of the draft.
+    pub draft_tokens: usize,
+    /// Tokens of the target.
+    pub target_tokens: usize,
+    /// Tokens of equal bytes on both sides.
+    pub shared: usize,
+    /// `shared` / `draft_tokens`.
+    pub share_of_draft: f64,
+    /// `shared` / `target_tokens`.
+    pub share_of_target: f64,
+}
+
+/// Peak memory in bytes; `None` where it cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeakMemory {
+    /// Of the process, mapped pages included.
+    pub process: Option<u64>,
+    /// Of the device.
+    pub device: Option<u64>,
+}
+
+/// The figures of one case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseSummary {
+    /// [`PLAIN`] or the name of the method.
+    pub case: String,
+    /// Over all prompts.
+    pub overall: Metrics,
+    /// Over the prompts of each category.
+    pub by_category: BTreeMap<String, Metrics>,
+}
+
+/// The figures of a case over some prompts. `report::definitions` says what each means.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Prompts.
+    pub prompts: usize,
+    /// Generations: prompts times repeats.
+    pub generations: usize,
+    /// Summed counts.
+    pub counts: Counts,
+    /// Accepted / candidates, pooled.
+    pub draft_acceptance_rate: Estimate,
+    /// Mean over prompts of accepted / candidates.
+    pub draft_acceptance_rate_prompt_mean: Estimate,
+    /// Tokens emitted by steps / steps.
+    pub mean_acceptance_length: Estimate,
+    /// Share of all steps with at least i accepted; the first entry is i = 1.
+    pub acceptance_by_position: Vec<Estimate>,
+    /// Share of the steps with at least i − 1 accepted that have i; the first entry is i = 1.
+    pub conditional_acceptance_by_position: Vec<Estimate>,
+    /// Emitted tokens / seconds of this case.
+    pub target_tokens_per_second: Estimate,
+    /// Emitted tokens / seconds of plain decoding on the same prompts.
+    pub plain_tokens_per_second: Estimate,
+    /// Ratio of the two rates on the prompts that have both; empty in the plain case.
+    pub speedup: Estimate,
+    /// Share of prompts whose ids are those of plain greedy decoding; `None` above temperature 0.
+    pub greedy_identical: Option<Estimate>,
+    /// Prompts compared with plain greedy decoding.
+    pub greedy_prompts: usize,
+    /// Of those that differ, the ones that differ at ties only.
+    pub greedy_ties: usize,
+    /// Summed wall time.
+    pub seconds: Seconds,
+    /// Its parts as shares.
+    pub seconds_share: Option<SecondsShare>,
+    /// Emitted tokens a generation.
+    pub mean_emitted_tokens: Option<f64>,
+    /// Share of generations that ended with an end-of-text token.
+    pub finish_eos_share: Option<f64>,
+}
+
+/// The parts of [`Seconds`] over its total.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondsShare {
+    /// Share of `prefill`.
+    pub prefill: f64,
+    /// Share of `draft`.
+    pub draft: f64,
+    /// Share of `align`.
+    pub align: f64,
+    /// Share of `verify`.
+    pub verify: f64,
+    /// Share of `other`.
+    pub other: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let read = |text| serde_json::from_str::<Estimate>(text);
+        assert!(read(r#"{"value": 1.0, "low": null, "high": null}"#).is_ok());
+        assert!(read(r#"{"value": 1.0, "low": null, "high": null, "mean": 1.0}"#).is_err());
+    }
+
+    #[test]
+    fn longer_counts_extend_shorter_ones() {
+        let of = |histogram: &[u64]| Counts {
+            acceptance_histogram: histogram.to_vec(),
+            ..Counts::default()
+        };
+        let mut sum = of(&[1, 2]);
+        sum += &of(&[1, 1, 1]);
+        sum += &of(&[]);
+        assert_eq!(sum.acceptance_histogram, [2, 3, 1]);
+    }
+}

@@ -1,0 +1,183 @@
+//! `spec bench`: flags to a plan, the plan to [`crate::bench`], the report to standard output.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use draft::device::load_cuda_library;
+use draft::{Compute, Sampling};
+use target::Method;
+
+use crate::bench::Plan;
+use crate::bench::run::run;
+use crate::printer::Printer;
+use crate::{registry, report};
+
+/// What to do with prompts that do not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LongPrompts {
+    /// Leave them out and count them.
+    Skip,
+    /// Cut their beginning off.
+    TruncateLeft,
+    /// Stop.
+    Error,
+}
+
+/// How chat prompts are rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// By each side's own template, where both have one.
+    Auto,
+    /// Raw text for both.
+    None,
+}
+
+/// Flags of `spec bench`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The draft: a folder, a registry name (stentor2, stentor, er, …) or a Hub id.
+    #[arg(long, value_name = "MODEL")]
+    draft: String,
+    /// The target: likewise.
+    #[arg(long, value_name = "MODEL", default_value = registry::DEFAULT_TARGET)]
+    target: String,
+    /// identity, slem or tli [default: identity where the vocabularies are the same, else slem].
+    #[arg(long)]
+    method: Option<Method>,
+    /// Candidate target tokens a round, at most.
+    #[arg(long, default_value_t = 5)]
+    gamma: usize,
+    /// Temperature of the target; 0 is greedy.
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f64,
+    /// Temperature of the draft, for methods with a proposal law [default: --temperature].
+    #[arg(long)]
+    draft_temperature: Option<f64>,
+    /// Keep the target's K most probable tokens.
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Keep the target's most probable tokens that reach this sum.
+    #[arg(long, value_name = "P")]
+    top_p: Option<f64>,
+    /// Penalty on tokens that the context holds.
+    #[arg(long, default_value_t = 1.0)]
+    repetition_penalty: f64,
+    /// Spec-Bench's question.jsonl, {"prompt": …} JSONL, or text with a prompt a line
+    /// [default: the project's own 36].
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    /// Run at most this many prompts, evenly from the categories.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Tokens to emit for each prompt, at most.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    max_new: usize,
+    /// Samples a prompt, at temperature above 0.
+    #[arg(long, default_value_t = 1, value_name = "R")]
+    repeats: u32,
+    /// Prompts that are run first and not counted.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    warmup: usize,
+    /// CPU threads [default: as many as libtorch chooses].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Go on behind an end of text.
+    #[arg(long)]
+    ignore_eos: bool,
+    /// What to do with prompts that do not fit the target's context.
+    #[arg(long, value_enum, default_value_t = LongPrompts::Skip)]
+    long_prompts: LongPrompts,
+    /// How chat prompts (Spec-Bench's) are rendered.
+    #[arg(long, value_enum, default_value_t = Template::Auto)]
+    template: Template,
+    /// Where models compute: cpu, cuda or cuda:N. Never falls back.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// fp32 or bf16 [default: fp32 on the CPU, bf16 on CUDA].
+    #[arg(long)]
+    dtype: Option<String>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for report.json, report.md and records.jsonl, rewritten after every prompt.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the object of report.json instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(&self, printer: &Printer) -> Result<()> {
+        self.check()?;
+        load_cuda_library();
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads as i32);
+        }
+        let report = run(&self.plan()?, printer)?;
+        if self.json {
+            printer.data(&serde_json::to_string_pretty(&report)?)?;
+        } else {
+            printer.data(&report::table::render(&report))?;
+            if let Some(out) = &self.out {
+                printer.say(&format!("report and records: {}", out.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        let temperatures = [Some(self.temperature), self.draft_temperature];
+        if temperatures.iter().flatten().any(|t| !t.is_finite() || *t < 0.0) {
+            bail!("a temperature is 0 or above");
+        }
+        if self.top_p.is_some_and(|p| !(p > 0.0 && p <= 1.0)) {
+            bail!("--top-p is above 0 and at most 1");
+        }
+        if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
+            bail!("--repetition-penalty is above 0");
+        }
+        let at_least_one = [
+            ("--gamma", self.gamma),
+            ("--max-new", self.max_new),
+            ("--repeats", self.repeats as usize),
+            ("--limit", self.limit.unwrap_or(1)),
+            ("--threads", self.threads.unwrap_or(1)),
+            ("--top-k", self.top_k.unwrap_or(1)),
+        ];
+        if let Some((flag, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            bail!("{flag} is at least 1");
+        }
+        Ok(())
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let sampling = Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+        };
+        Ok(Plan {
+            draft: self.draft.clone(),
+            target: self.target.clone(),
+            method: self.method,
+            gamma: self.gamma,
+            sampling,
+            draft_temperature: self.draft_temperature.unwrap_or(self.temperature),
+            prompts: self.prompts.clone(),
+            limit: self.limit,
+            max_new: self.max_new,
+            repeats: if sampling.is_greedy() { 1 } else { self.repeats },
+            warmup: self.warmup,
+            ignore_eos: self.ignore_eos,
+            long_prompts: self.long_prompts,
+            template: self.template,
+            compute: Compute::parse(&self.device, self.dtype.as_deref())?,
+            seed: self.seed,
+            out: self.out.clone(),
+        })
+    }
+}

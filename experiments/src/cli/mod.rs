@@ -1,0 +1,43 @@
+//! The command line: one file a subcommand, each thin. Knows flags; what they do is elsewhere.
+
+pub mod bench;
+pub mod doctor;
+pub mod tokenize;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::printer::Printer;
+
+/// Train, map and measure tiny draft models for speculative decoding.
+#[derive(Debug, Parser)]
+#[command(name = "spec", version, about, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 ok, 2 usage or error. Data goes to standard output, talk to \
+                        standard error."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure how many of a draft's tokens a target accepts, and what that is worth in time.
+    Bench(Box<bench::Args>),
+    /// Turn text into ids, or ids into text, line by line.
+    Tokenize(tokenize::Args),
+    /// Say what this program is linked to, which devices work, and where caches are.
+    Doctor(doctor::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(&self, printer: &Printer) -> Result<()> {
+        match &self.command {
+            Command::Bench(args) => args.run(printer),
+            Command::Tokenize(args) => args.run(printer),
+            Command::Doctor(args) => args.run(printer),
+        }
+    }
+}

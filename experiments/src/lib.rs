@@ -1,0 +1,14 @@
+//! What people touch: the `spec` command line, the model registry and the Hub, benches, reports.
+//! No model maths lives here.
+
+pub mod bench;
+pub mod cli;
+pub mod doctor;
+pub mod hub;
+pub mod printer;
+pub mod prompts;
+pub mod registry;
+pub mod report;
+pub mod source;
+pub mod statistics;
+pub mod template;

@@ -1,0 +1,93 @@
+//! The only place that prints: data to standard output, talk to standard error. Progress is hidden
+//! where standard error is no terminal; a line every half minute takes its place there.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a run without a terminal says where it is.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Prints.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Printer;
+
+impl Printer {
+    /// Writes data to standard output.
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    /// Says something on standard error. That nobody listens is no error.
+    pub fn say(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Says in one line what went wrong.
+    pub fn error(&self, error: &anyhow::Error) {
+        let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+        self.say(&format!("spec: {line}"));
+    }
+
+    /// Begins a count up to `total`.
+    pub fn progress(&self, total: u64, what: &str) -> Progress {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let style = "{msg} {wide_bar} {pos}/{len}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        let heard = !io::stderr().is_terminal();
+        Progress {
+            bar,
+            heard,
+            started: Instant::now(),
+            last: Instant::now(),
+            what: what.to_owned(),
+        }
+    }
+}
+
+/// A count on standard error.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    heard: bool,
+    started: Instant,
+    last: Instant,
+    what: String,
+}
+
+impl Progress {
+    /// Counts one more.
+    pub fn advance(&mut self) {
+        self.bar.inc(1);
+        if self.heard && self.last.elapsed() >= HEARTBEAT {
+            self.last = Instant::now();
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let left = self.started.elapsed().as_secs_f64() / done.max(1) as f64
+                * total.saturating_sub(done) as f64;
+            Printer.say(&format!("{} {done}/{total}, about {left:.0} s left", self.what));
+        }
+    }
+
+    /// Ends the count.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Whether an error only says that nobody reads standard output any more.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,296 @@
+//! The report as the table on standard output: at most 100 columns, one block a method. It lays
+//! out what `report` words.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::{
+    CATEGORY_COLUMNS, case_rows, category_rows, headline, method_note, model, remarks, shown,
+};
+use crate::bench::record::{CaseSummary, Report};
+
+const WIDTH: usize = 100;
+const LABEL: usize = 26;
+const VALUE: usize = 22;
+const CATEGORY: usize = 18;
+/// Columns by category that have room.
+const COLUMNS: usize = 5;
+
+/// The whole report as plain text, each line ended.
+pub fn render(report: &Report) -> String {
+    let mut lines = Vec::new();
+    for sentence in headline(report) {
+        lines.extend(wrap(&sentence, WIDTH));
+    }
+    lines.push(String::new());
+    lines.extend(labelled("draft", &model(&report.header.draft)));
+    lines.extend(labelled("target", &model(&report.header.target)));
+    for case in shown(report) {
+        lines.extend(block(case));
+    }
+    lines.push(String::new());
+    for (label, text) in remarks(report) {
+        lines.extend(labelled(label, &text));
+    }
+    lines.extend(wrap(&method_note(report), WIDTH));
+    lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// The figures of a case, overall and by category.
+fn block(case: &CaseSummary) -> Vec<String> {
+    let metrics = &case.overall;
+    let generations = format!("{} prompts, {} generations", metrics.prompts, metrics.generations);
+    let mut lines = vec![String::new()];
+    lines.extend(labelled(&case.case, &generations));
+    for row in case_rows(case) {
+        let text = match row.note.as_str() {
+            "" => row.value,
+            note => format!("{:<VALUE$} {note}", row.value),
+        };
+        lines.extend(labelled(&format!("  {}", row.label), &text));
+    }
+    let categories = category_rows(case);
+    if !categories.is_empty() {
+        lines.push(String::new());
+        lines.extend(grid(categories).lines().map(str::to_owned));
+    }
+    lines
+}
+
+fn grid(rows: Vec<[String; 7]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(&CATEGORY_COLUMNS[..COLUMNS]);
+    for mut row in rows {
+        row[0] = shortened(&row[0]);
+        table.add_row(&row[..COLUMNS]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(CATEGORY) {
+        None => name.to_owned(),
+        Some(_) => name.chars().take(CATEGORY - 1).chain(['…']).collect(),
+    }
+}
+
+/// A label and its text, the text's later lines set below its first.
+fn labelled(label: &str, text: &str) -> Vec<String> {
+    let first = |place| if place == 0 { label } else { "" };
+    wrap(text, WIDTH - LABEL)
+        .iter()
+        .enumerate()
+        .map(|(place, line)| format!("{:<LABEL$}{line}", first(place)))
+        .collect()
+}
+
+/// Breaks at spaces so that no line has more than `width` characters, a single word excepted.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().filter(|line| {
+            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width
+        });
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::bench::record::{
+        Estimate, Header, Kind, ModelInfo, PeakMemory, PromptsInfo, SCHEMA, Settings, Skipped,
+        VocabularyPanel,
+    };
+    use crate::bench::summary::{summarise, tests::records};
+    use crate::report::{scaled, significant, speedup_in_words, whole};
+    use crate::statistics::Resampling;
+
+    fn model(name: &str, parameters: u64, vocabulary: usize) -> ModelInfo {
+        ModelInfo {
+            name: name.to_owned(),
+            path: format!("/models/{name}"),
+            architecture: "llama".to_owned(),
+            parameters,
+            vocabulary,
+            context: 2048,
+            tokenizer: "bpe".to_owned(),
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            method: "slem".to_owned(),
+            method_reason: "asked for".to_owned(),
+            gamma: 2,
+            temperature: 0.0,
+            draft_temperature: 0.0,
+            top_k: None,
+            top_p: Some(0.95),
+            repetition_penalty: 1.0,
+            max_new: 26,
+            repeats: 1,
+            warmup: 1,
+            ignore_eos: false,
+            long_prompts: "skip".to_owned(),
+            template: "chat".to_owned(),
+            tail_policy: "drop".to_owned(),
+            limit: Some(6),
+        }
+    }
+
+    fn prompts() -> PromptsInfo {
+        let skipped = |category: &str, too_long, inexpressible| Skipped {
+            category: category.to_owned(),
+            too_long,
+            inexpressible,
+        };
+        PromptsInfo {
+            source: "spec-bench".to_owned(),
+            sha256: "ab".repeat(32),
+            total: 480,
+            run: 6,
+            skipped: vec![skipped("rag", 2, 1), skipped("qa", 0, 3), skipped("math", 0, 0)],
+            truncated: 0,
+        }
+    }
+
+    /// The report of the six prompts of `bench::summary`.
+    pub(in crate::report) fn report() -> Report {
+        Report {
+            schema: SCHEMA,
+            kind: Kind::Report,
+            header: Header {
+                version: "0.1.0".to_owned(),
+                command_line: ["spec", "bench", "--draft", "it's"].map(str::to_owned).into(),
+                started: "2026-08-23T12:00:00Z".to_owned(),
+                seed: 7,
+                device: "cpu".to_owned(),
+                dtype: "float32".to_owned(),
+                threads: 2,
+                torch: "2.9".to_owned(),
+                draft: model("llama-68m", 68_030_000, 32_000),
+                target: model("llama-3.1-8b", 8_030_000_000, 128_256),
+                settings: settings(),
+                prompts: prompts(),
+            },
+            definitions: crate::report::definitions(),
+            vocabulary: Some(VocabularyPanel {
+                draft_tokens: 32_000,
+                target_tokens: 128_256,
+                shared: 16_000,
+                share_of_draft: 0.5,
+                share_of_target: 0.124_75,
+            }),
+            cases: summarise(&records(), Resampling { resamples: 1_000, seed: 7 }),
+            complete: true,
+            warnings: vec!["the draft maps <unk> | nothing".to_owned()],
+            peak_memory_bytes: PeakMemory { process: Some(1_610_612_736), device: None },
+        }
+    }
+
+    const TEXT: &str = "\
+llama-68m drafts for llama-3.1-8b: slem, gamma 2, temperature 0
+6 of 480 prompts of spec-bench, up to 26 new tokens, on cpu in float32, seed 7
+
+draft                     llama-68m: llama, 68.0 M parameters, 32,000 tokens (bpe), context 2,048
+target                    llama-3.1-8b: llama, 8.03 B parameters, 128,256 tokens (bpe), context
+                          2,048
+
+slem                      6 prompts, 6 generations
+  speed-up                0.927 [0.767, 1.08]    no difference shown (95 % interval 0.767 to 1.08)
+  tokens/s, slem          9.27 [7.67, 10.8]
+  tokens/s, plain         10.0 [10.0, 10.0]
+  acceptance rate, pooled 0.430 [0.333, 0.525]   43 of 100 candidates
+  acceptance rate, mean   0.425 [0.300, 0.550]   mean over prompts
+  mean acceptance length  1.81 [1.62, 2.05]      tokens a step; the prefill's token is no step
+  survival by position    0.528 0.283            of all steps
+  conditional on the last 0.560 0.536            of the steps that came so far
+  steps                   50 speculative, 3 plain
+  draft model tokens      150                    window moved 0 times
+  time                    prefill 10.0 %, draft 20.0 %, align 5.00 %, verify 60.0 %, other 5.00 %
+  greedy identity         0.667 [0.223, 0.957]   4 of 6 prompts as plain greedy decoding; ties: 1
+  tokens a generation     17.0                   50.0 % end with end-of-text
+
+ category  prompts  acceptance rate  acceptance length  speed-up
+ coding          3            0.700               2.35      1.16
+ writing         3            0.160               1.30     0.691
+
+vocabulary                16,000 tokens shared: 50.0 % of the draft's 32,000, 12.5 % of the target's
+                          128,256
+peak memory               process 1.50 GiB, device -
+skipped                   rag 2 too long and 1 inexpressible, qa 3 inexpressible
+warning                   the draft maps <unk> | nothing
+[low, high] are 95 % intervals: BCa bootstrap over prompts, stratified by category; Clopper-Pearson
+for greedy identity. Fewer than 5 prompts give none. Prefill is timed; loading and warm-up (prompts:
+1) are not.
+";
+
+    #[test]
+    fn the_table_of_six_prompts() {
+        assert_eq!(render(&report()), TEXT);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_page() {
+        let mut report = report();
+        let case = &mut report.cases[1];
+        let small = Estimate { value: Some(0.012_34), low: Some(0.010_23), high: Some(0.020_34) };
+        case.overall.acceptance_by_position = vec![small; 24];
+        let mut metrics = case.by_category["coding"].clone();
+        metrics.draft_acceptance_rate = small;
+        metrics.mean_acceptance_length =
+            Estimate { value: Some(1.02), low: Some(1.01), high: Some(1.03) };
+        metrics.speedup = Estimate { value: Some(0.912), low: Some(0.871), high: Some(0.945) };
+        case.by_category.insert("a category with a long name".to_owned(), metrics);
+        report.warnings.push("a long warning ".repeat(20));
+        let text = render(&report);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains("a category with a…"), "{text}");
+    }
+
+    #[test]
+    fn three_significant_digits() {
+        let texts = [
+            (0.0, "0"),
+            (1.0, "1.00"),
+            (0.312_4, "0.312"),
+            (0.999_6, "1.00"),
+            (9.996, "10.0"),
+            (0.000_012_3, "0.0000123"),
+            (-0.5, "-0.500"),
+            (99.96, "100"),
+            (1_234.0, "1230"),
+            (1.5e-7, "1.50e-7"),
+            (f64::NAN, "NaN"),
+        ];
+        for (value, text) in texts {
+            assert_eq!(significant(value), text);
+        }
+        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(whole));
+        assert_eq!(scaled(8_030_000_000, &["", "K", "M", "B"], 1e3), "8.03 B");
+        assert_eq!(scaled(12, &["", "K", "M", "B"], 1e3), "12.0");
+    }
+
+    #[test]
+    fn the_speedup_says_what_it_shows() {
+        let words = |value, low, high| speedup_in_words(&Estimate { value, low, high });
+        let no_difference = "no difference shown (95 % interval 0.970 to 1.03)";
+        assert_eq!(words(Some(1.0), Some(0.97), Some(1.03)), no_difference);
+        assert_eq!(words(Some(1.3), Some(1.2), Some(1.4)), "faster than plain decoding");
+        assert_eq!(words(Some(0.7), Some(0.6), Some(0.8)), "slower than plain decoding");
+        assert_eq!(words(Some(1.3), None, None), "no interval, so no claim");
+        assert_eq!(words(None, None, None), "not measured");
+    }
+}

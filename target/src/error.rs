@@ -1,0 +1,34 @@
+//! What can go wrong while two models work together.
+
+use align::AlignError;
+use draft::ModelError;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum SpeculateError {
+    /// A model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A tokenizer failed.
+    #[error(transparent)]
+    Align(#[from] AlignError),
+    /// `identity` was asked for with two vocabularies.
+    #[error(
+        "the method identity needs one vocabulary on both sides, and these two differ; use \
+         --method slem or tli"
+    )]
+    VocabulariesDiffer,
+    /// A prompt without a token.
+    #[error("the prompt is empty: there is nothing to continue")]
+    EmptyPrompt,
+    /// A candidate that its own law gives no mass: the law is not the one it was drawn from, and
+    /// accepting it would be lossy.
+    #[error(
+        "the candidate {token} was proposed with a law that gives it no mass; this is an error in \
+         the method, please report it"
+    )]
+    NotDrawnFromItsLaw {
+        /// The candidate.
+        token: u32,
+    },
+}

@@ -1,0 +1,20 @@
+//! Two language models: what the draft proposes, how the target verifies it, the loop of the two,
+//! and its accounting.
+//!
+//! Nothing here prints or writes files; reports are `experiments`' matter.
+
+pub mod error;
+pub mod proposal;
+pub mod propose;
+pub mod round;
+pub mod side;
+pub mod speculate;
+pub mod verify;
+
+pub use error::SpeculateError;
+pub use proposal::{Node, Origin, Proposal};
+pub use propose::{Method, Proposer};
+pub use round::{Clock, Phase, Seconds, Tally};
+pub use side::Side;
+pub use speculate::{Finish, Generation, Limits, Prompt, speculate};
+pub use verify::{Laws, TokenVerifier, Verdict, Verifier};

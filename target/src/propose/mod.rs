@@ -1,0 +1,131 @@
+//! Methods that turn a draft model into candidates for the target. One file a method; each gives
+//! target tokens with the exact law they were drawn from, or says that they were not drawn.
+
+pub mod identity;
+pub mod nothing;
+pub mod slem;
+pub mod tli;
+
+use std::fmt;
+use std::str::FromStr;
+
+use align::Context;
+use draft::Randomness;
+use serde::{Deserialize, Serialize};
+
+use crate::error::SpeculateError;
+use crate::proposal::Proposal;
+use crate::round::{Clock, Tally};
+use crate::side::Side;
+
+pub use identity::Identity;
+pub use nothing::Nothing;
+pub use slem::Slem;
+pub use tli::Tli;
+
+/// What a proposer may look at when it proposes.
+pub struct Round<'a> {
+    /// The target's tokenizer and ends of text; its model is not a proposer's business.
+    pub target: &'a Side,
+    /// The target's committed text and ids.
+    pub committed: &'a Context,
+    /// At most this many candidates in a row.
+    pub budget: usize,
+    /// Whether an end of text is a token like any other.
+    pub ignore_eos: bool,
+    /// Emitted tokens so far.
+    pub position: usize,
+    /// The prompt's random numbers.
+    pub randomness: Randomness,
+}
+
+/// A method with its draft.
+pub trait Proposer {
+    /// The method's name.
+    fn name(&self) -> &'static str;
+
+    /// Begins a prompt, given as the draft reads it.
+    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError>;
+
+    /// Hears of tokens that the target emitted, and the bytes that they add to the text.
+    fn commit(
+        &mut self,
+        tokens: &[u32],
+        bytes: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError>;
+
+    /// Proposes candidates.
+    fn propose(&mut self, round: &Round<'_>, clock: &mut Clock)
+    -> Result<Proposal, SpeculateError>;
+
+    /// Adds the draft's own counts of this prompt.
+    fn count(&self, tally: &mut Tally);
+}
+
+/// The names of the methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// One vocabulary, rejection sampling.
+    Identity,
+    /// Text encoded again, exact match.
+    Slem,
+    /// Token-level intersection.
+    Tli,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Identity, Self::Slem, Self::Tli];
+
+    /// The name that users type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Slem => "slem",
+            Self::Tli => "tli",
+        }
+    }
+
+    /// The method used where none is asked for.
+    pub fn default_for(draft: &Side, target: &Side) -> Self {
+        if draft.tokenizer.vocabulary().same_as(target.tokenizer.vocabulary()) {
+            Self::Identity
+        } else {
+            Self::Slem
+        }
+    }
+
+    /// Builds the method's proposer. `temperature` is that of the draft's law, for methods that
+    /// have one.
+    pub fn proposer(
+        self,
+        draft: Side,
+        target: &Side,
+        temperature: f64,
+    ) -> Result<Box<dyn Proposer>, SpeculateError> {
+        Ok(match self {
+            Self::Identity => Box::new(Identity::new(draft, target, temperature)?),
+            Self::Slem => Box::new(Slem::new(draft)),
+            Self::Tli => Box::new(Tli::new(draft, target, temperature)),
+        })
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|method| method.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|method| method.name()).collect();
+            format!("unknown method `{name}`; methods are {}", names.join(", "))
+        })
+    }
+}

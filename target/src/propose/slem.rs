@@ -1,0 +1,142 @@
+//! String-level exact match (Timor et al., 2502.05202): the draft writes text greedily, the text is
+//! encoded for the target, and the target's own draws are followed as long as they match. Needs no
+//! proposal law and is lossless at every temperature.
+
+use align::{Context, Encoding, unicode};
+
+use super::{Proposer, Round};
+use crate::error::SpeculateError;
+use crate::proposal::Proposal;
+use crate::round::{Clock, Phase, Tally};
+use crate::side::Side;
+
+/// The rule for the end of the drafted text, for reports.
+pub const TAIL_POLICY: &str = "the last target token is dropped while a longer token could still \
+     form (some token of the vocabulary is longer and begins with it), unless it is the only one";
+
+/// A draft that is understood by its text.
+pub struct Slem {
+    draft: Side,
+    context: Context,
+    /// Ids that may be drafted.
+    draftable: Vec<u32>,
+    drafted: u64,
+}
+
+/// What has been drafted in a round.
+#[derive(Default)]
+struct Drafted {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Slem {
+    /// A method around a draft.
+    pub fn new(draft: Side) -> Self {
+        let draftable = draft.draftable();
+        Self { draft, context: Context::default(), draftable, drafted: 0 }
+    }
+
+    /// The draft's most probable id.
+    fn choose(&self) -> Option<u32> {
+        let logits = self.draft.session.last_logits();
+        let mut best: Option<u32> = None;
+        for &id in &self.draftable {
+            if best.is_none_or(|best| logits[id as usize] > logits[best as usize]) {
+                best = Some(id);
+            }
+        }
+        best
+    }
+
+    /// The drafted bytes as the target reads them: composed, where its text is.
+    fn read_by(&self, round: &Round<'_>, bytes: &[u8]) -> Result<Encoding, SpeculateError> {
+        let composed = self.draft.tokenizer.decomposes()
+            && !bytes.is_ascii()
+            && unicode::is_composed(round.committed.text());
+        let bytes = if composed { unicode::compose(bytes) } else { bytes.to_vec() };
+        Ok(round.committed.continuation(&round.target.tokenizer, &bytes)?)
+    }
+}
+
+/// How many of the encoded tokens can no longer change when more text follows.
+fn complete(encoding: &Encoding, bytes_end: bool, round: &Round<'_>) -> usize {
+    let Some(&last) = encoding.ids.last() else { return 0 };
+    if bytes_end {
+        return encoding.ids.len();
+    }
+    let vocabulary = round.target.tokenizer.vocabulary();
+    let open = vocabulary.has_extension(&vocabulary.decode(&[last]));
+    encoding.ids.len() - usize::from(open)
+}
+
+impl Proposer for Slem {
+    fn name(&self) -> &'static str {
+        "slem"
+    }
+
+    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Draft);
+        self.draft.session.reset();
+        self.drafted = 0;
+        self.context = prompt.clone();
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        _tokens: &[u32],
+        bytes: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Align);
+        self.context.commit(&self.draft.tokenizer, bytes)?;
+        Ok(())
+    }
+
+    fn propose(
+        &mut self,
+        round: &Round<'_>,
+        clock: &mut Clock,
+    ) -> Result<Proposal, SpeculateError> {
+        clock.enter(Phase::Align);
+        // A draft of single characters needs many ids for one target token.
+        let limit = (16 + 16 * round.budget).min(self.draft.session.model().context() / 4).max(1);
+        let mut state = self.draft.tokenizer.vocabulary().state_after(self.context.ids());
+        let head = self.draft.head_of(self.context.ids());
+        clock.enter(Phase::Draft);
+        self.draft.session.advance_window(self.context.ids(), head, limit)?;
+        let mut drafted = Drafted::default();
+        let mut encoding = Encoding::default();
+        for step in 0..limit {
+            let Some(id) = self.choose() else { break };
+            self.drafted += 1;
+            if !self.draft.tokenizer.vocabulary().is_token(id) {
+                drafted.ended = !round.ignore_eos;
+                break;
+            }
+            clock.enter(Phase::Align);
+            self.draft.tokenizer.vocabulary().advance(&mut state, id, &mut drafted.bytes);
+            encoding = self.read_by(round, &drafted.bytes)?;
+            clock.enter(Phase::Draft);
+            if complete(&encoding, false, round) >= round.budget || step + 1 == limit {
+                break;
+            }
+            self.draft.session.push(id)?;
+        }
+        clock.enter(Phase::Align);
+        let kept = complete(&encoding, drafted.ended, round).max(1);
+        let mut tokens = encoding.ids;
+        tokens.truncate(kept);
+        if drafted.ended {
+            tokens.extend(round.target.eos.first());
+        }
+        tokens.truncate(round.budget);
+        Ok(Proposal::chain(tokens))
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        tally.draft_model_tokens += self.drafted;
+        tally.draft_window_slides += self.draft.session.slides();
+    }
+}

@@ -1,0 +1,132 @@
+//! Token-level intersection (Timor et al., 2502.05202): the draft draws among the ids whose bytes
+//! are also a target token, from its law renormalised on them. The law handed to the verifier is
+//! that renormalised one, mapped to target ids, in the test and in the residual alike.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use align::{Context, DecodeState, Overlap};
+use draft::Purpose;
+
+use super::identity::draft_law;
+use super::{Proposer, Round};
+use crate::error::SpeculateError;
+use crate::proposal::{Origin, Proposal};
+use crate::round::{Clock, Phase, Tally};
+use crate::side::Side;
+
+/// Pairs `(target id, draft id)`, target ids ascending.
+type TokenMap = Rc<Vec<(u32, u32)>>;
+
+/// A draft that speaks in the tokens that both vocabularies have.
+pub struct Tli {
+    draft: Side,
+    temperature: f64,
+    context: Context,
+    /// What the draft's tokens mean depends on the state that the text before them leaves.
+    maps: HashMap<DecodeState, TokenMap>,
+    drafted: u64,
+}
+
+impl Tli {
+    /// Computes the intersection in the clean state; others follow when they occur.
+    pub fn new(draft: Side, target: &Side, temperature: f64) -> Self {
+        let mut method = Self {
+            draft,
+            temperature,
+            context: Context::default(),
+            maps: HashMap::new(),
+            drafted: 0,
+        };
+        method.map(DecodeState::default(), target);
+        method
+    }
+
+    fn map(&mut self, state: DecodeState, target: &Side) -> TokenMap {
+        let draft = &self.draft;
+        let map = self.maps.entry(state).or_insert_with(|| {
+            let mut overlap =
+                Overlap::after(state, draft.tokenizer.vocabulary(), target.tokenizer.vocabulary());
+            if let (Some(&ours), Some(&theirs)) = (draft.eos.first(), target.eos.first()) {
+                overlap = overlap.with_pair(ours, theirs);
+            }
+            let rows = target.session.model().rows();
+            let mut pairs: Vec<(u32, u32)> = overlap
+                .pairs
+                .into_iter()
+                .map(|(draft_id, target_id)| (target_id, draft_id))
+                .filter(|&(target_id, _)| (target_id as usize) < rows)
+                .collect();
+            pairs.sort_unstable();
+            Rc::new(pairs)
+        });
+        Rc::clone(map)
+    }
+}
+
+impl Proposer for Tli {
+    fn name(&self) -> &'static str {
+        "tli"
+    }
+
+    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Draft);
+        self.draft.session.reset();
+        self.drafted = 0;
+        self.context = prompt.clone();
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        _tokens: &[u32],
+        bytes: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Align);
+        self.context.commit(&self.draft.tokenizer, bytes)?;
+        Ok(())
+    }
+
+    fn propose(
+        &mut self,
+        round: &Round<'_>,
+        clock: &mut Clock,
+    ) -> Result<Proposal, SpeculateError> {
+        clock.enter(Phase::Align);
+        let mut state = self.draft.tokenizer.vocabulary().state_after(self.context.ids());
+        let mut map = self.map(state, round.target);
+        clock.enter(Phase::Draft);
+        let head = self.draft.head_of(self.context.ids());
+        let session = &mut self.draft.session;
+        session.advance_window(self.context.ids(), head, round.budget)?;
+        let mut proposal = Proposal::default();
+        let mut logits = self.draft.session.last_logits().to_vec();
+        for step in 0..round.budget {
+            let Some(law) = draft_law(&logits, map.iter().copied(), self.temperature) else {
+                break;
+            };
+            let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
+            let token = law.draw(key);
+            proposal.append(token, Origin::Sampled(law));
+            self.drafted += 1;
+            if step + 1 == round.budget || (round.target.is_end(token) && !round.ignore_eos) {
+                break;
+            }
+            let pair = map.binary_search_by_key(&token, |&(target_id, _)| target_id);
+            let draft_id = pair.map_or(token, |index| map[index].1);
+            let before = state;
+            self.draft.tokenizer.vocabulary().advance(&mut state, draft_id, &mut Vec::new());
+            if state != before {
+                map = self.map(state, round.target);
+            }
+            logits = self.draft.session.push(draft_id)?.to_vec();
+        }
+        Ok(proposal)
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        tally.draft_model_tokens += self.drafted;
+        tally.draft_window_slides += self.draft.session.slides();
+    }
+}

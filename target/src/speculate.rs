@@ -1,0 +1,252 @@
+//! The draft–verify loop: propose, verify, commit, account. Plain decoding is the same loop with
+//! nothing proposed. Knows which tokens end a text and how many may be emitted; knows no method.
+
+use align::{Context, DecodeState};
+use draft::{Law, Logits, Purpose, Randomness, Sampling};
+use serde::{Deserialize, Serialize};
+
+use crate::error::SpeculateError;
+use crate::proposal::Proposal;
+use crate::propose::{Proposer, Round};
+use crate::round::{Clock, Phase, Seconds, Tally};
+use crate::side::Side;
+use crate::verify::{Laws, Verdict, Verifier};
+
+/// A prompt as each side reads it.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The target's ids and text.
+    pub target: Context,
+    /// The draft's.
+    pub draft: Context,
+}
+
+/// How far to go, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Candidates in a row, at most.
+    pub gamma: usize,
+    /// Tokens to emit, at most.
+    pub max_new: usize,
+    /// Whether an end of text is a token like any other.
+    pub ignore_eos: bool,
+    /// How the target's logits become its law.
+    pub sampling: Sampling,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finish {
+    /// The target emitted an end of text.
+    Eos,
+    /// As many tokens as were asked for, or as fit into the context.
+    Length,
+}
+
+/// What came of one prompt.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// Emitted ids, an end of text included.
+    pub ids: Vec<u32>,
+    /// Their bytes.
+    pub bytes: Vec<u8>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Counts.
+    pub tally: Tally,
+    /// Time.
+    pub seconds: Seconds,
+}
+
+/// Generates behind a prompt.
+pub fn speculate(
+    target: &mut Side,
+    proposer: &mut dyn Proposer,
+    verifier: &dyn Verifier,
+    prompt: &Prompt,
+    limits: &Limits,
+    randomness: Randomness,
+) -> Result<Generation, SpeculateError> {
+    let mut run = Run::begin(target, prompt, limits, randomness)?;
+    run.clock.end_prefill();
+    proposer.begin(&prompt.draft, &mut run.clock)?;
+    let mut fresh = run.emitted.len();
+    while run.finish.is_none() {
+        let start = run.emitted.len() - fresh;
+        let bytes = run.bytes_from(start);
+        proposer.commit(&run.emitted[start..], &bytes, &mut run.clock)?;
+        let proposal = run.propose(proposer)?;
+        run.clock.enter(Phase::Verify);
+        let (base, logits) = run.read(&proposal)?;
+        let laws = PassLaws { logits: &logits, proposal: &proposal, run: &run };
+        let position = run.emitted.len();
+        let verdict = verifier.verify(&proposal, &laws, randomness, position)?;
+        run.keep(base, &verdict);
+        run.clock.enter(Phase::Other);
+        fresh = run.emit(&proposal, &verdict);
+    }
+    proposer.count(&mut run.tally);
+    Ok(run.end())
+}
+
+/// A generation on its way.
+struct Run<'a> {
+    target: &'a mut Side,
+    limits: &'a Limits,
+    randomness: Randomness,
+    context: Context,
+    state: DecodeState,
+    emitted: Vec<u32>,
+    /// Length of the committed bytes before each emitted token, and after the last.
+    offsets: Vec<usize>,
+    finish: Option<Finish>,
+    tally: Tally,
+    clock: Clock,
+}
+
+/// The target's laws behind the nodes of a proposal, computed when they are asked for.
+struct PassLaws<'a> {
+    /// Row 0 stands behind the committed text, row i + 1 behind node i.
+    logits: &'a Logits,
+    proposal: &'a Proposal,
+    run: &'a Run<'a>,
+}
+
+impl Laws for PassLaws<'_> {
+    fn after(&self, node: Option<usize>) -> Law {
+        let row = self.logits.row(node.map_or(0, |node| node + 1));
+        let path = self.proposal.path_to(node);
+        self.run.limits.sampling.law(row, &[self.run.context.ids(), &path])
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Reads the prompt and emits the first token, which is no step.
+    fn begin(
+        target: &'a mut Side,
+        prompt: &Prompt,
+        limits: &'a Limits,
+        randomness: Randomness,
+    ) -> Result<Self, SpeculateError> {
+        let mut clock = Clock::start();
+        clock.enter(Phase::Verify);
+        let context = prompt.target.clone();
+        if context.ids().is_empty() {
+            return Err(SpeculateError::EmptyPrompt);
+        }
+        target.session.reset();
+        let logits = target.session.advance_to(context.ids())?;
+        let law = limits.sampling.law(logits, &[context.ids()]);
+        let first = law.draw(randomness.key(0, Purpose::Target));
+        let state = target.tokenizer.vocabulary().state_after(context.ids());
+        let offsets = vec![context.text().len()];
+        let mut run = Self {
+            target,
+            limits,
+            randomness,
+            context,
+            state,
+            emitted: Vec::new(),
+            offsets,
+            finish: None,
+            tally: Tally::default(),
+            clock,
+        };
+        run.push(first);
+        run.tally.num_emitted_tokens = 1;
+        Ok(run)
+    }
+
+    /// Room for candidates: what is left of the tokens to emit minus one, and of the context.
+    fn budget(&self) -> usize {
+        let left = self.limits.max_new.saturating_sub(self.emitted.len());
+        let room = self.target.session.model().context().saturating_sub(self.context.ids().len());
+        self.limits.gamma.min(left.saturating_sub(1)).min(room)
+    }
+
+    fn propose(&mut self, proposer: &mut dyn Proposer) -> Result<Proposal, SpeculateError> {
+        let budget = self.budget();
+        if budget == 0 {
+            return Ok(Proposal::default());
+        }
+        let round = Round {
+            target: self.target,
+            committed: &self.context,
+            budget,
+            ignore_eos: self.limits.ignore_eos,
+            position: self.emitted.len(),
+            randomness: self.randomness,
+        };
+        proposer.propose(&round, &mut self.clock)
+    }
+
+    /// One pass of the target over the last emitted token and the candidates behind it. Gives the
+    /// cache's length behind that token.
+    fn read(&mut self, proposal: &Proposal) -> Result<(usize, Logits), SpeculateError> {
+        let pending = self.context.ids()[self.context.ids().len() - 1];
+        let mut ids = vec![pending];
+        ids.extend(proposal.nodes().iter().map(|node| node.token));
+        let session = &mut self.target.session;
+        let base = session.ids().len() + 1;
+        let logits = if proposal.is_chain() {
+            session.read_all(&ids)?
+        } else {
+            let mut parents = vec![None];
+            let below = |parent: Option<usize>| Some(parent.map_or(0, |parent| parent + 1));
+            parents.extend(proposal.nodes().iter().map(|node| below(node.parent)));
+            session.read_tree(&ids, &parents)?
+        };
+        Ok((base, logits))
+    }
+
+    /// Rolls the target's cache back to the accepted candidates.
+    fn keep(&mut self, base: usize, verdict: &Verdict) {
+        self.target.session.keep_path(base, &verdict.path);
+    }
+
+    /// Emits the accepted candidates and the token behind them, up to an end of text. Gives how
+    /// many tokens were emitted.
+    fn emit(&mut self, proposal: &Proposal, verdict: &Verdict) -> usize {
+        let before = self.emitted.len();
+        let accepted = verdict.path.iter().map(|&node| proposal.nodes()[node].token);
+        for token in accepted.chain([verdict.next]) {
+            if self.finish.is_none() {
+                self.push(token);
+            }
+        }
+        let emitted = self.emitted.len() - before;
+        let accepted = verdict.path.len().min(emitted);
+        let by_depth = proposal.by_depth();
+        self.tally.count_pass(proposal.len() as u64, by_depth.len(), accepted, emitted);
+        emitted
+    }
+
+    fn push(&mut self, token: u32) {
+        self.context.push(&self.target.tokenizer, &mut self.state, token);
+        self.emitted.push(token);
+        self.offsets.push(self.context.text().len());
+        if self.target.is_end(token) && !self.limits.ignore_eos {
+            self.finish = Some(Finish::Eos);
+        } else if self.emitted.len() >= self.limits.max_new
+            || self.context.ids().len() > self.target.session.model().context()
+        {
+            self.finish = Some(Finish::Length);
+        }
+    }
+
+    fn bytes_from(&self, start: usize) -> Vec<u8> {
+        self.context.text()[self.offsets[start]..].to_vec()
+    }
+
+    fn end(self) -> Generation {
+        let bytes = self.bytes_from(0);
+        Generation {
+            ids: self.emitted,
+            bytes,
+            finish: self.finish.unwrap_or(Finish::Length),
+            tally: self.tally,
+            seconds: self.clock.stop(),
+        }
+    }
+}
