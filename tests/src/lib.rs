@@ -1,1 +1,16 @@
-//! placeholder
+//! What the integration tests share: models whose laws can be written down, small tokenizers,
+//! random checkpoints, the optional folder of real data, and chi-square.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "test support"
+)]
+
+pub mod chi_square;
+pub mod checkpoints;
+pub mod shared;
+pub mod tokenizers;
+pub mod toy;

@@ -1,0 +1,25 @@
+//! The optional folder of real tokenizers, weights and texts beside the checkout.
+
+use std::path::{Path, PathBuf};
+
+/// A path in the folder, or `None` with a line that says that the test skips.
+pub fn path(relative: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(relative);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: ../shared/{relative} is not here");
+    None
+}
+
+/// A committed fixture.
+pub fn fixture(name: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// Whether the long versions of tests are asked for.
+pub fn is_oracle() -> bool {
+    std::env::var_os("SPEC_ORACLE").is_some()
+}

@@ -1,0 +1,484 @@
+//! Losslessness: the loop's output has the target's law, whatever the draft, the method and the
+//! settings; and tests that are worth anything fail when a rule is broken.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::collections::HashMap;
+
+use align::tokenmonster::Capcode;
+use align::{Context, Tokenizer};
+use draft::{Law, Purpose, Randomness, Sampling};
+use proptest::prelude::*;
+use support::chi_square::p_value;
+use support::tokenizers::{bpe, tokenmonster};
+use support::toy::{Table, ToyModel};
+use target::propose::{Nothing, Round};
+use target::{
+    Clock, Generation, Laws, Limits, Method, Node, Origin, Proposal, Proposer, Side,
+    SpeculateError, Tally, TokenVerifier, Verdict, Verifier, speculate,
+};
+
+const FEWEST_P: f64 = 1e-6;
+const TARGET_SEED: u64 = 11;
+const DRAFT_SEED: u64 = 12;
+const PROMPT: &str = "ab";
+/// Tokens whose law is compared; the loop emits more, so that full rounds occur.
+const COMPARED: usize = 3;
+const EMITTED: usize = 6;
+
+fn draws() -> u64 {
+    if support::shared::is_oracle() { 100_000 } else { 10_000 }
+}
+
+/// A pair of vocabularies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pair {
+    Same,
+    /// The target's tokens cross the draft's, words included.
+    Crossing,
+    /// A draft of single characters.
+    Characters,
+    /// A TokenMonster draft with delete markers.
+    Monster,
+    /// One with case markers too.
+    Capcode,
+}
+
+fn target_tokenizer(pair: Pair) -> Tokenizer {
+    match pair {
+        Pair::Capcode => bpe("abA ", &[("a", "b"), ("A", "b"), (" ", "a")]),
+        _ => bpe("ab ", &[("a", "b"), ("b", " "), ("b ", "a"), (" ", "ab")]),
+    }
+}
+
+fn draft_tokenizer(pair: Pair) -> Tokenizer {
+    match pair {
+        Pair::Same => target_tokenizer(pair),
+        Pair::Crossing => bpe("ab ", &[("b", "a"), ("a", " "), ("ba", "b")]),
+        Pair::Characters => bpe("ab ", &[]),
+        Pair::Monster => {
+            tokenmonster(&[b" ", b"a", b"b", b"\x7f", b" a", b"ab", b" ab", b"b\x7f"], Capcode::Delete)
+        }
+        Pair::Capcode => {
+            tokenmonster(&[b" ", b"a", b"b", b"C", b"W", b"D", b" a", b"ab", b"bC"], Capcode::Full)
+        }
+    }
+}
+
+fn side(tokenizer: Tokenizer, seed: u64) -> Side {
+    let rows = tokenizer.vocabulary().rows();
+    let eos = tokenizer.eos().into_iter().collect();
+    Side::new(tokenizer, ToyModel::new(rows, seed).session(), eos)
+}
+
+/// Everything that a run needs.
+struct Bench {
+    target: Side,
+    proposer: Box<dyn Proposer>,
+    prompt: target::Prompt,
+    limits: Limits,
+}
+
+impl Bench {
+    fn new(pair: Pair, method: Option<Method>, sampling: Sampling, gamma: usize) -> Self {
+        let target = side(target_tokenizer(pair), TARGET_SEED);
+        let draft = side(draft_tokenizer(pair), DRAFT_SEED);
+        let context = |side: &Side| Context::of_text(&side.tokenizer, PROMPT.as_bytes()).unwrap();
+        let prompt = target::Prompt { target: context(&target), draft: context(&draft) };
+        let proposer: Box<dyn Proposer> = match method {
+            Some(method) => method.proposer(draft, &target, sampling.temperature).unwrap(),
+            None => Box::new(Nothing),
+        };
+        let limits = Limits { gamma, max_new: EMITTED, ignore_eos: false, sampling };
+        Self { target, proposer, prompt, limits }
+    }
+
+    fn run(&mut self, verifier: &dyn Verifier, prompt: u64) -> Result<Generation, SpeculateError> {
+        let randomness = Randomness { seed: 5, prompt };
+        let proposer = self.proposer.as_mut();
+        speculate(&mut self.target, proposer, verifier, &self.prompt, &self.limits, randomness)
+    }
+
+    /// Counts of the first tokens over many draws, and how many candidates were accepted in all.
+    fn sample(&mut self, verifier: &dyn Verifier, draws: u64) -> (HashMap<Vec<u32>, u64>, u64) {
+        let (mut counts, mut accepted) = (HashMap::new(), 0);
+        for draw in 0..draws {
+            let generation = self.run(verifier, draw).unwrap();
+            let first = generation.ids[..generation.ids.len().min(COMPARED)].to_vec();
+            *counts.entry(first).or_insert(0) += 1;
+            accepted += generation.tally.num_accepted_draft_tokens;
+        }
+        (counts, accepted)
+    }
+
+    /// The target's own law of the first tokens.
+    fn law(&self) -> HashMap<Vec<u32>, f64> {
+        let mut table = Table::new(self.target.session.model().rows(), TARGET_SEED);
+        let mut law = HashMap::new();
+        let mut open = vec![(Vec::new(), 1.0)];
+        while let Some((text, mass)) = open.pop() {
+            let prefix = [self.prompt.target.ids(), &text].concat();
+            let next = self.limits.sampling.law(&table.logits(&prefix), &[&prefix]);
+            for (id, p) in next.entries().filter(|(_, p)| *p > 0.0) {
+                let longer = [&text[..], &[id]].concat();
+                if longer.len() == COMPARED || self.target.is_end(id) {
+                    law.insert(longer, mass * p);
+                } else {
+                    open.push((longer, mass * p));
+                }
+            }
+        }
+        law
+    }
+}
+
+fn settings() -> Vec<Sampling> {
+    vec![
+        Sampling::at(1.0),
+        Sampling { top_p: Some(0.8), repetition_penalty: 1.3, ..Sampling::at(0.7) },
+        Sampling { top_k: Some(3), ..Sampling::at(1.4) },
+    ]
+}
+
+fn cases() -> Vec<(Pair, Method)> {
+    let mut cases = vec![(Pair::Same, Method::Identity)];
+    for pair in [Pair::Same, Pair::Crossing, Pair::Characters, Pair::Monster, Pair::Capcode] {
+        cases.extend([(pair, Method::Slem), (pair, Method::Tli)]);
+    }
+    cases
+}
+
+fn holds(pair: Pair, method: Method) {
+    for sampling in settings() {
+        let mut bench = Bench::new(pair, Some(method), sampling, 3);
+        let law = bench.law();
+        assert!((law.values().sum::<f64>() - 1.0).abs() < 1e-9);
+        let (counts, accepted) = bench.sample(&TokenVerifier, draws());
+        let p = p_value(&counts, &law);
+        assert!(p >= FEWEST_P, "{pair:?} {method} {sampling:?}: p = {p:e}");
+        assert!(accepted > 0, "{pair:?} {method} {sampling:?}: nothing was ever accepted");
+    }
+}
+
+#[test]
+fn chi_square_identity() {
+    holds(Pair::Same, Method::Identity);
+}
+
+#[test]
+fn chi_square_slem() {
+    for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Slem) {
+        holds(pair, method);
+    }
+}
+
+#[test]
+fn chi_square_tli() {
+    for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Tli) {
+        holds(pair, method);
+    }
+}
+
+/// Draws from p itself where a candidate was rejected.
+struct NoResidual;
+
+/// Accepts a candidate with its own probability under the draft.
+struct AcceptsByDraft;
+
+fn broken(
+    proposal: &Proposal,
+    laws: &dyn Laws,
+    randomness: Randomness,
+    start: usize,
+    rule: impl Fn(&Law, &Law, u32, f64) -> bool,
+    next: impl Fn(&Law, &Law, usize) -> u32,
+) -> Verdict {
+    let mut path = Vec::new();
+    for (index, Node { token, origin, .. }) in proposal.nodes().iter().enumerate() {
+        let p = laws.after(index.checked_sub(1));
+        let Origin::Sampled(q) = origin else { panic!("a law is needed") };
+        let position = start + index;
+        let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
+        if !rule(&p, q, *token, uniform) {
+            return Verdict { path, next: next(&p, q, position) };
+        }
+        path.push(index);
+    }
+    let position = start + path.len();
+    let p = laws.after(path.last().copied());
+    Verdict { path, next: p.draw(randomness.key(position, Purpose::Target)) }
+}
+
+impl Verifier for NoResidual {
+    fn verify(
+        &self,
+        proposal: &Proposal,
+        laws: &dyn Laws,
+        randomness: Randomness,
+        start: usize,
+    ) -> Result<Verdict, SpeculateError> {
+        let rule = |p: &Law, q: &Law, token, uniform: f64| {
+            uniform * q.probability(token) < p.probability(token)
+        };
+        let next = |p: &Law, _: &Law, position| {
+            p.draw(randomness.key(position, Purpose::Residual(start)))
+        };
+        Ok(broken(proposal, laws, randomness, start, rule, next))
+    }
+}
+
+impl Verifier for AcceptsByDraft {
+    fn verify(
+        &self,
+        proposal: &Proposal,
+        laws: &dyn Laws,
+        randomness: Randomness,
+        start: usize,
+    ) -> Result<Verdict, SpeculateError> {
+        let rule = |_: &Law, q: &Law, token, uniform: f64| uniform < q.probability(token);
+        let next = |p: &Law, q: &Law, position| {
+            let residual = target::verify::rejection::residual(p, q);
+            let key = randomness.key(position, Purpose::Residual(start));
+            key.draw(residual.map(|(id, mass)| (id, mass.ln()))).unwrap()
+        };
+        Ok(broken(proposal, laws, randomness, start, rule, next))
+    }
+}
+
+/// Hands over a law whose probabilities are exchanged among its ids.
+struct PermutesLaw(Box<dyn Proposer>);
+
+impl Proposer for PermutesLaw {
+    fn name(&self) -> &'static str {
+        "permuted"
+    }
+
+    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
+        self.0.begin(prompt, clock)
+    }
+
+    fn commit(
+        &mut self,
+        tokens: &[u32],
+        bytes: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError> {
+        self.0.commit(tokens, bytes, clock)
+    }
+
+    fn propose(
+        &mut self,
+        round: &Round<'_>,
+        clock: &mut Clock,
+    ) -> Result<Proposal, SpeculateError> {
+        let honest = self.0.propose(round, clock)?;
+        let mut permuted = Proposal::default();
+        for node in honest.nodes() {
+            let Origin::Sampled(q) = &node.origin else { panic!("a law is needed") };
+            let (ids, masses): (Vec<u32>, Vec<f64>) = q.entries().unzip();
+            let turned = masses.iter().cycle().skip(1).map(|mass| mass.ln());
+            let law = Law::sparse(ids.into_iter().zip(turned).collect());
+            permuted.append(node.token, Origin::Sampled(law));
+        }
+        Ok(permuted)
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.0.count(tally);
+    }
+}
+
+#[test]
+fn a_missing_residual_is_found() {
+    for (pair, method) in [(Pair::Same, Method::Identity), (Pair::Crossing, Method::Tli)] {
+        let mut bench = Bench::new(pair, Some(method), Sampling::at(1.0), 3);
+        let (counts, _) = bench.sample(&NoResidual, draws());
+        let p = p_value(&counts, &bench.law());
+        assert!(p < FEWEST_P, "{pair:?} {method}: p = {p:e}, the test finds nothing");
+    }
+}
+
+#[test]
+fn acceptance_by_the_drafts_probability_is_found() {
+    for (pair, method) in [(Pair::Same, Method::Identity), (Pair::Crossing, Method::Tli)] {
+        let mut bench = Bench::new(pair, Some(method), Sampling::at(1.0), 3);
+        let (counts, _) = bench.sample(&AcceptsByDraft, draws());
+        let p = p_value(&counts, &bench.law());
+        assert!(p < FEWEST_P, "{pair:?} {method}: p = {p:e}, the test finds nothing");
+    }
+}
+
+#[test]
+fn a_permuted_law_is_found() {
+    for (pair, method) in [(Pair::Same, Method::Identity), (Pair::Crossing, Method::Tli)] {
+        let mut bench = Bench::new(pair, Some(method), Sampling::at(1.0), 3);
+        let honest = std::mem::replace(&mut bench.proposer, Box::new(Nothing));
+        bench.proposer = Box::new(PermutesLaw(honest));
+        let (counts, _) = bench.sample(&TokenVerifier, draws());
+        let p = p_value(&counts, &bench.law());
+        assert!(p < FEWEST_P, "{pair:?} {method}: p = {p:e}, the test finds nothing");
+    }
+}
+
+/// Walks all draws of a sampled chain of up to `depth` candidates exactly, without randomness: the
+/// output law of the rejection rule over whole texts.
+fn enumerate(
+    target: &mut Table,
+    draft: &mut Table,
+    text: &[u32],
+    chain: &[(u32, f64)],
+    depth: usize,
+    out: &mut HashMap<Vec<u32>, f64>,
+    mass: f64,
+) {
+    let sampling = Sampling::at(1.0);
+    let drafted: Vec<u32> = chain.iter().map(|(id, _)| *id).collect();
+    if chain.len() < depth {
+        let q = sampling.law(&draft.logits(&[text, &drafted].concat()), &[]);
+        for (id, q_mass) in q.entries() {
+            let longer = [chain, &[(id, q_mass)]].concat();
+            enumerate(target, draft, text, &longer, depth, out, mass * q_mass);
+        }
+        return;
+    }
+    let mut reached = mass;
+    for accepted in 0..=depth {
+        let prefix = [text, &drafted[..accepted]].concat();
+        let p = sampling.law(&target.logits(&prefix), &[]);
+        if accepted == depth {
+            for (id, p_mass) in p.entries() {
+                *out.entry([&prefix[..], &[id]].concat()).or_insert(0.0) += reached * p_mass;
+            }
+            return;
+        }
+        let (token, _) = chain[accepted];
+        let q = sampling.law(&draft.logits(&prefix), &[]);
+        let acceptance = (p.probability(token) / q.probability(token)).min(1.0);
+        let residual: Vec<(u32, f64)> = target::verify::rejection::residual(&p, &q).collect();
+        let total: f64 = residual.iter().map(|(_, mass)| mass).sum();
+        for (id, r_mass) in &residual {
+            let longer = [&prefix[..], &[*id]].concat();
+            *out.entry(longer).or_insert(0.0) += reached * (1.0 - acceptance) * r_mass / total;
+        }
+        reached *= acceptance;
+    }
+}
+
+#[test]
+fn the_rejection_rule_is_exact_over_whole_texts() {
+    let (mut target, mut draft) = (Table::new(4, TARGET_SEED), Table::new(4, DRAFT_SEED));
+    let mut emitted = HashMap::new();
+    enumerate(&mut target, &mut draft, &[0], &[], 2, &mut emitted, 1.0);
+    // The law of the first token, and of the second given that a second was emitted, is p's.
+    let mut first = [0.0; 4];
+    for (text, mass) in &emitted {
+        first[text[1] as usize] += mass;
+    }
+    let p = Sampling::at(1.0).law(&target.logits(&[0]), &[]);
+    for (id, mass) in first.into_iter().enumerate() {
+        assert!((mass - p.probability(id as u32)).abs() < 1e-12);
+    }
+    // What is missing of a text of three is drawn from p: then texts of three have p's law.
+    for a in 0..4u32 {
+        for b in 0..4u32 {
+            for c in 0..4u32 {
+                let sampling = Sampling::at(1.0);
+                let mut chance = |text: &[u32], id| {
+                    sampling.law(&target.logits(text), &[]).probability(id)
+                };
+                let (two, three) = (chance(&[0, a], b), chance(&[0, a, b], c));
+                let mass = |text: &[u32]| emitted.get(text).copied().unwrap_or(0.0);
+                let total = mass(&[0, a]) * two * three
+                    + mass(&[0, a, b]) * three
+                    + mass(&[0, a, b, c]);
+                let expected = p.probability(a) * two * three;
+                assert!((total - expected).abs() < 1e-12, "{a} {b} {c}");
+            }
+        }
+    }
+}
+
+#[test]
+fn slem_emits_plain_samplings_text_for_the_same_seed() {
+    for pair in [Pair::Same, Pair::Crossing, Pair::Characters, Pair::Monster, Pair::Capcode] {
+        for sampling in settings() {
+            let mut plain = Bench::new(pair, None, sampling, 3);
+            let mut slem = Bench::new(pair, Some(Method::Slem), sampling, 3);
+            for prompt in 0..300 {
+                let expected = plain.run(&TokenVerifier, prompt).unwrap();
+                let found = slem.run(&TokenVerifier, prompt).unwrap();
+                assert_eq!(expected.ids, found.ids, "{pair:?} {sampling:?} {prompt}");
+            }
+        }
+    }
+}
+
+#[test]
+fn greedy_ids_of_every_method_equal_plain_decoding() {
+    for (pair, method) in cases() {
+        for gamma in [1, 2, 5] {
+            let mut plain = Bench::new(pair, None, Sampling::GREEDY, gamma);
+            let mut bench = Bench::new(pair, Some(method), Sampling::GREEDY, gamma);
+            for bench in [&mut plain, &mut bench] {
+                bench.limits.max_new = 40;
+                bench.limits.ignore_eos = true;
+            }
+            let expected = plain.run(&TokenVerifier, 0).unwrap();
+            assert_eq!(expected.ids, bench.run(&TokenVerifier, 0).unwrap().ids, "{pair:?} {method}");
+        }
+    }
+}
+
+#[test]
+fn a_model_drafting_for_itself_is_always_accepted() {
+    let mut bench = Bench::new(Pair::Same, Some(Method::Identity), Sampling::GREEDY, 4);
+    let draft = side(target_tokenizer(Pair::Same), TARGET_SEED);
+    bench.proposer = Method::Identity.proposer(draft, &bench.target, 0.0).unwrap();
+    bench.limits.max_new = 40;
+    bench.limits.ignore_eos = true;
+    let generation = bench.run(&TokenVerifier, 0).unwrap();
+    let tally = generation.tally;
+    assert_eq!(tally.num_accepted_draft_tokens, tally.num_draft_tokens);
+    assert!(tally.num_draft_tokens > 0);
+}
+
+#[test]
+fn identity_refuses_two_vocabularies() {
+    let target = side(target_tokenizer(Pair::Crossing), TARGET_SEED);
+    let draft = side(draft_tokenizer(Pair::Crossing), DRAFT_SEED);
+    let refused = Method::Identity.proposer(draft, &target, 1.0).map(drop);
+    assert!(matches!(refused, Err(SpeculateError::VocabulariesDiffer)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Counts agree with what was emitted, whatever the limits.
+    #[test]
+    fn counts_are_consistent(
+        case in 0usize..11,
+        gamma in 1usize..7,
+        max_new in 1usize..30,
+        ignore_eos: bool,
+        seed: u64,
+    ) {
+        let (pair, method) = cases()[case];
+        let mut bench = Bench::new(pair, Some(method), Sampling::at(1.0), gamma);
+        bench.limits.max_new = max_new;
+        bench.limits.ignore_eos = ignore_eos;
+        let generation = bench.run(&TokenVerifier, seed).unwrap();
+        let tally = &generation.tally;
+        prop_assert!(generation.ids.len() <= max_new);
+        prop_assert_eq!(tally.num_emitted_tokens, generation.ids.len() as u64);
+        prop_assert_eq!(tally.num_step_tokens + 1, tally.num_emitted_tokens);
+        let histogram: u64 = tally.acceptance_histogram.iter().sum();
+        prop_assert_eq!(histogram, tally.steps());
+        let accepted: u64 = tally.acceptance_by_position.iter().sum();
+        prop_assert_eq!(accepted, tally.num_accepted_draft_tokens);
+        let proposed: u64 = tally.proposed_by_position.iter().sum();
+        prop_assert_eq!(proposed, tally.num_draft_tokens);
+        prop_assert!(tally.num_step_tokens <= tally.num_accepted_draft_tokens + tally.steps());
+        let ends = generation.ids.iter().filter(|&&id| bench.target.is_end(id)).count();
+        prop_assert!(ignore_eos || ends <= 1);
+    }
+}
