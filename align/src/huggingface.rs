@@ -12,7 +12,7 @@ use tokenizers::Tokenizer as Library;
 
 use crate::error::AlignError;
 use crate::tokenizer::Encoding;
-use crate::vocabulary::{Entry, Vocabulary};
+use crate::vocabulary::{DecodeState, Entry, Vocabulary};
 
 /// How a tokenizer writes the bytes of a token down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +108,10 @@ impl HuggingFace {
         let encoding = run(&self.plain, text, false)?;
         let ids = encoding.get_ids().to_vec();
         let unknown = ids.iter().filter(|&&id| Some(id) == self.unknown).count();
-        let ends = exact_ends(&ids, text.as_bytes(), vocabulary)
-            .unwrap_or_else(|| reported_ends(encoding.get_offsets(), text.len()));
-        Ok(Encoding { ids, ends, unknown, dropped: 0 })
+        let (ends, missing) = matched_ends(&ids, text.as_bytes(), vocabulary)
+            .unwrap_or_else(|| (reported_ends(encoding.get_offsets(), text.len()), 0));
+        let dropped = if unknown == 0 { missing } else { 0 };
+        Ok(Encoding { ids, ends, unknown, dropped })
     }
 
     /// Ids and spans of a text that goes on where another ended, so that nothing is put in front.
@@ -183,21 +184,55 @@ fn run(library: &Library, text: &str, specials: bool) -> Result<tokenizers::Enco
         .map_err(|error| AlignError::Encode { length: text.len(), reason: error.to_string() })
 }
 
-/// Ends by counting the tokens' own bytes, where these are the text (with or without a space put in
-/// front).
-fn exact_ends(ids: &[u32], text: &[u8], vocabulary: &Vocabulary) -> Option<Vec<usize>> {
-    let (mut state, mut bytes) =
-        (crate::DecodeState::default(), Vec::with_capacity(text.len() + 1));
-    let mut ends = Vec::with_capacity(ids.len());
-    for &id in ids {
-        vocabulary.advance(&mut state, id, &mut bytes);
-        ends.push(bytes.len());
+/// Ends by finding the tokens' own bytes in the text, in order, and the number of bytes that no
+/// token has. Bytes between two tokens belong to the one before them, or to the token without bytes
+/// (the unknown token) that stands there. `None` where the tokens' bytes are not in the text, as
+/// behind a normaliser.
+fn matched_ends(ids: &[u32], text: &[u8], vocabulary: &Vocabulary) -> Option<(Vec<usize>, usize)> {
+    let tokens: Vec<Vec<u8>> = ids
+        .iter()
+        .map(|&id| {
+            vocabulary.bytes_after(DecodeState::default(), id).map_or(Vec::new(), |(b, _)| b)
+        })
+        .collect();
+    let whole = find_in_order(&tokens, text, 0);
+    // A space that the tokenizer put in front is not in the text.
+    let space_in_front = tokens.first().is_some_and(|token| token.first() == Some(&b' '));
+    let places =
+        whole.or_else(|| space_in_front.then(|| find_in_order(&tokens, text, 1)).flatten())?;
+    let mut ends = vec![text.len(); ids.len()];
+    let mut next_start = text.len();
+    for (index, place) in places.iter().enumerate().rev() {
+        let followed_by_empty = places.get(index + 1).is_some_and(Option::is_none);
+        ends[index] =
+            place.map_or(next_start, |(_, end)| if followed_by_empty { end } else { next_start });
+        next_start = place.map_or(next_start, |(start, _)| start);
     }
-    if bytes == text {
-        return Some(ends);
+    let covered: usize = tokens.iter().map(Vec::len).sum();
+    Some((ends, text.len().saturating_sub(covered)))
+}
+
+/// Where the tokens' bytes stand in the text, as `(start, end)`, one behind the other, the first
+/// `skip` bytes of the first token left out; `None` for a token without bytes.
+fn find_in_order(
+    tokens: &[Vec<u8>],
+    text: &[u8],
+    skip: usize,
+) -> Option<Vec<Option<(usize, usize)>>> {
+    let mut at = 0;
+    let mut places = Vec::with_capacity(tokens.len());
+    for (index, token) in tokens.iter().enumerate() {
+        let token = if index == 0 { &token[skip.min(token.len())..] } else { &token[..] };
+        let mut place: Option<(usize, usize)> = None;
+        for byte in token {
+            at += text[at..].iter().position(|other| other == byte)? + 1;
+            place = Some((place.map_or(at - 1, |(start, _)| start), at));
+        }
+        // A lone space that was put in front stands for no byte, but is no unknown token.
+        let lone = index == 0 && skip > 0 && token.is_empty();
+        places.push(if lone { Some((0, 0)) } else { place });
     }
-    (bytes.strip_prefix(b" ") == Some(text))
-        .then(|| ends.into_iter().map(|end| end.saturating_sub(1)).collect())
+    Some(places)
 }
 
 /// Ends as the library reports them, made non-decreasing and complete.

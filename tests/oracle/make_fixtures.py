@@ -242,7 +242,7 @@ def make_tokenizers(shared: Path, out: Path) -> None:
 # ---- sampling --------------------------------------------------------------------------------
 
 # Each is off where it is left out. `context`: how many ids, with repeats. `ties`: how many values
-# the logits take on.
+# the logits take on. `spread`: their standard deviation, 5 where it is left out.
 SETTINGS: list[dict] = [
     {"size": 5},
     {"size": 200},
@@ -257,7 +257,7 @@ SETTINGS: list[dict] = [
     {"size": 33, "top_k": 33},
     {"size": 48, "top_k": 0},
     {"size": 64, "top_p": 0.01},
-    {"size": 64, "top_p": 0.5},
+    {"size": 64, "spread": 2, "top_p": 0.5},
     {"size": 120, "top_p": 0.9},
     {"size": 200, "top_p": 0.99},
     {"size": 48, "top_p": 1.0},
@@ -265,10 +265,25 @@ SETTINGS: list[dict] = [
     {"size": 40, "repetition_penalty": 1.5, "context": 60},
     {"size": 12, "repetition_penalty": 1.3, "context": 100},
     {"size": 40, "repetition_penalty": 1.0, "context": 20},
-    {"size": 150, "temperature": 0.8, "top_p": 0.7, "repetition_penalty": 1.2, "context": 80},
-    {"size": 150, "temperature": 1.1, "top_p": 0.55, "repetition_penalty": 1.15, "context": 40},
+    {
+        "size": 150,
+        "spread": 2,
+        "temperature": 0.8,
+        "top_p": 0.7,
+        "repetition_penalty": 1.2,
+        "context": 80,
+    },
+    {
+        "size": 150,
+        "spread": 2,
+        "temperature": 1.1,
+        "top_p": 0.55,
+        "repetition_penalty": 1.15,
+        "context": 40,
+    },
     {
         "size": 180,
+        "spread": 2,
         "temperature": 0.7,
         "top_k": 30,
         "top_p": 0.95,
@@ -276,18 +291,18 @@ SETTINGS: list[dict] = [
         "context": 120,
     },
     {"size": 100, "temperature": 2.0, "top_k": 20},
-    {"size": 100, "temperature": 0.5, "top_k": 500, "top_p": 0.9},
-    {"size": 100, "temperature": 1.7, "top_p": 0.8},
+    {"size": 100, "spread": 2, "temperature": 0.5, "top_k": 500, "top_p": 0.9},
+    {"size": 100, "spread": 2, "temperature": 1.7, "top_p": 0.8},
     {"size": 100, "temperature": 2.0, "top_k": 10, "top_p": 0.6},
     {"size": 60, "top_k": 7, "repetition_penalty": 1.4, "context": 30},
     {"size": 60, "temperature": 2.0, "top_p": 0.01, "repetition_penalty": 1.4, "context": 30},
     {"size": 200, "temperature": 2.0, "top_k": 100, "top_p": 0.999},
-    {"size": 5, "temperature": 1.3, "top_k": 3, "top_p": 0.9},
+    {"size": 5, "spread": 2, "temperature": 1.3, "top_k": 3, "top_p": 0.9},
     {"size": 40, "ties": 6},
     {"size": 40, "ties": 6, "top_k": 3},
     {"size": 40, "ties": 6, "temperature": 1.5, "top_k": 10},
-    {"size": 40, "ties": 12, "top_p": 0.8, "temperature": 1.5},
-    {"size": 40, "ties": 12, "top_p": 0.3, "temperature": 2.0, "top_k": 15},
+    {"size": 40, "spread": 2, "ties": 12, "top_p": 0.8, "temperature": 1.5},
+    {"size": 40, "spread": 2, "ties": 12, "top_p": 0.3, "temperature": 2.0, "top_k": 15},
     {"size": 30, "ties": 1, "top_k": 4},
     {"size": 30, "ties": 2, "top_p": 0.5, "temperature": 0.9},
     {
@@ -327,11 +342,11 @@ def make_sampling(_shared: Path, out: Path) -> None:
 
 def sampling_case(rng: np.random.Generator, setting: dict, values: dict) -> dict | None:
     """One case, or None where the outcome hangs on rounding."""
-    size = setting["size"]
+    size, spread = setting["size"], setting.get("spread", 5)
     if "ties" in setting:
-        logits = rng.choice(rng.normal(0, 5, setting["ties"]).round(3), size)
+        logits = rng.choice(rng.normal(0, spread, setting["ties"]).round(3), size)
     else:
-        logits = rng.normal(0, 5, size).round(4)
+        logits = rng.normal(0, spread, size).round(4)
     context = rng.integers(0, size, setting.get("context", 0)).tolist()
     logits = logits.astype(np.float32)
     before, after = processed(logits, context, values)
@@ -369,11 +384,9 @@ def top_p_cut(before: torch.Tensor, after: torch.Tensor, top_p: float) -> tuple[
     """Whether top-p cut between equals, and how far the nearest sum was from its limit."""
     if top_p >= 1.0:
         return False, 1.0
-    removed = torch.isinf(after) & ~torch.isinf(before)
-    splits = bool(removed.any()) and bool(before[removed].max() == after.max()) or (
-        bool(removed.any())
-        and bool(before[removed].max() == before[~torch.isinf(after)].min())
-    )
+    kept = ~torch.isinf(after)
+    removed = ~torch.isinf(before) & ~kept
+    splits = bool(removed.any()) and bool(before[removed].max() == before[kept].min())
     sums = before.softmax(-1).sort().values.cumsum(-1)
     return splits, float((sums - (1 - top_p)).abs().min())
 

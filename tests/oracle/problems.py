@@ -14,7 +14,7 @@ PASSAGES = [
     "In the end she has 31+62 = 93 marbles.\nThe answer is 93.",
     "A school rents 3 buses for a trip to the museum. Each bus holds 40 people and costs $250 for "
     "the day. 96 children and 12 teachers go on the trip. A ticket to the museum is $6 for a child "
-    "and $9 for a teacher, and every teacher also buys a book for $15. The school has saved $1500 "
+    "and $9 for a teacher, and every teacher also buys a book for $15. The school has saved $570 "
     "and the parents pay the rest. If there are 96 families and all of them pay the same, how many "
     "dollars does each family pay?\n\n"
     "The buses cost 3*250 = $750.\n"
@@ -22,6 +22,6 @@ PASSAGES = [
     "The tickets of the teachers cost 12*9 = $108.\n"
     "The books cost 12*15 = $180, but the teachers buy them with their own money.\n"
     "The whole trip costs 750+576+108 = $1434.\n"
-    "That is less than the $1500 which the school has saved, so there is 1500-1434 = $66 left.\n"
-    "The families do not have to pay anything.\nThe answer is 0.",
+    "The school has saved $570, so there is 1434-570 = $864 left to pay.\n"
+    "Each family pays 864/96 = $9.\nThe answer is 9.",
 ]

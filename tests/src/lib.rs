@@ -9,8 +9,8 @@
     reason = "test support"
 )]
 
-pub mod chi_square;
 pub mod checkpoints;
+pub mod chi_square;
 pub mod shared;
 pub mod tokenizers;
 pub mod toy;

@@ -56,9 +56,10 @@ fn draft_tokenizer(pair: Pair) -> Tokenizer {
         Pair::Same => target_tokenizer(pair),
         Pair::Crossing => bpe("ab ", &[("b", "a"), ("a", " "), ("ba", "b")]),
         Pair::Characters => bpe("ab ", &[]),
-        Pair::Monster => {
-            tokenmonster(&[b" ", b"a", b"b", b"\x7f", b" a", b"ab", b" ab", b"b\x7f"], Capcode::Delete)
-        }
+        Pair::Monster => tokenmonster(
+            &[b" ", b"a", b"b", b"\x7f", b" a", b"ab", b" ab", b"b\x7f"],
+            Capcode::Delete,
+        ),
         Pair::Capcode => {
             tokenmonster(&[b" ", b"a", b"b", b"C", b"W", b"D", b" a", b"ab", b"bC"], Capcode::Full)
         }
@@ -220,9 +221,8 @@ impl Verifier for NoResidual {
         let rule = |p: &Law, q: &Law, token, uniform: f64| {
             uniform * q.probability(token) < p.probability(token)
         };
-        let next = |p: &Law, _: &Law, position| {
-            p.draw(randomness.key(position, Purpose::Residual(start)))
-        };
+        let next =
+            |p: &Law, _: &Law, position| p.draw(randomness.key(position, Purpose::Residual(start)));
         Ok(broken(proposal, laws, randomness, start, rule, next))
     }
 }
@@ -383,14 +383,12 @@ fn the_rejection_rule_is_exact_over_whole_texts() {
         for b in 0..4u32 {
             for c in 0..4u32 {
                 let sampling = Sampling::at(1.0);
-                let mut chance = |text: &[u32], id| {
-                    sampling.law(&target.logits(text), &[]).probability(id)
-                };
+                let mut chance =
+                    |text: &[u32], id| sampling.law(&target.logits(text), &[]).probability(id);
                 let (two, three) = (chance(&[0, a], b), chance(&[0, a, b], c));
                 let mass = |text: &[u32]| emitted.get(text).copied().unwrap_or(0.0);
-                let total = mass(&[0, a]) * two * three
-                    + mass(&[0, a, b]) * three
-                    + mass(&[0, a, b, c]);
+                let total =
+                    mass(&[0, a]) * two * three + mass(&[0, a, b]) * three + mass(&[0, a, b, c]);
                 let expected = p.probability(a) * two * three;
                 assert!((total - expected).abs() < 1e-12, "{a} {b} {c}");
             }
@@ -424,7 +422,11 @@ fn greedy_ids_of_every_method_equal_plain_decoding() {
                 bench.limits.ignore_eos = true;
             }
             let expected = plain.run(&TokenVerifier, 0).unwrap();
-            assert_eq!(expected.ids, bench.run(&TokenVerifier, 0).unwrap().ids, "{pair:?} {method}");
+            assert_eq!(
+                expected.ids,
+                bench.run(&TokenVerifier, 0).unwrap().ids,
+                "{pair:?} {method}"
+            );
         }
     }
 }
