@@ -148,17 +148,20 @@ def make_logits(shared: Path, out: Path) -> None:
             raise ValueError(f"{name}: eager and sdpa differ by {worst}")
     about = (
         "Logits in float32 of a forward pass over ids. positions[i]: the row behind "
-        "ids[..=position]; vocab_ids: the 8 largest logits, then 16 chosen at random; logits: "
-        "theirs; max and logsumexp: of the whole row, summed in float64. Compare to 1e-4."
+        "ids[..=position]; vocab_ids: the ids of the 8 largest logits, then 16 drawn at "
+        "random; logits: theirs; max and logsumexp: of the whole row, the sum in float64. Compare "
+        "to 1e-4."
     )
     write(out / "logits.json", {"about": about, "seed": SEED}, cases)
 
 
 def logits_at(row: torch.Tensor, position: int, rng: np.random.Generator) -> dict:
-    """The best ids of a row and some others, with their logits."""
-    best = row.topk(BEST).indices.tolist()
-    others = np.setdiff1d(np.arange(len(row)), best)
-    ids = best + rng.choice(others, CHOSEN - BEST, replace=False).tolist()
+    """The best ids of a row and some others, with their logits.
+
+    The others are drawn first, so that they do not hang on the order of the best.
+    """
+    others = rng.choice(len(row), CHOSEN - BEST, replace=False).tolist()
+    ids = [id for id in row.topk(CHOSEN).indices.tolist() if id not in others][:BEST] + others
     return {
         "position": position,
         "vocab_ids": ids,

@@ -7,8 +7,8 @@ PASSAGES = [
     "How much money does he earn in a day?\n\n"
     "He makes 12*6 = 72 loaves a day.\nSo he earns 72*3 = $216.\nThe answer is 216.",
     "Nina has 48 marbles. She gives a quarter of them to her brother and then loses 5 of the rest "
-    "in the garden. Her aunt gives her twice as many marbles as she has left. How many marbles does "
-    "Nina have in the end?\n\n"
+    "in the garden. Her aunt gives her twice as many marbles as she has left. How many marbles "
+    "does Nina have in the end?\n\n"
     "She gives 48/4 = 12 marbles to her brother.\nThat leaves 48-12 = 36 marbles.\n"
     "After losing 5 she has 36-5 = 31 marbles.\nHer aunt gives her 31*2 = 62 marbles.\n"
     "In the end she has 31+62 = 93 marbles.\nThe answer is 93.",

@@ -46,7 +46,8 @@ TEXTS = [
     "Speculative decoding lets a small model guess several tokens ahead; a large one checks all "
     "the guesses in one pass. Where the guess holds, time is saved, and where it does not, "
     "nothing is lost but the guess.",
-    "Dr. Weber (born 1921 in K\u00f6ln) wrote: \"My na\u00efve r\u00e9sum\u00e9 fits on one page.\"",
+    "Dr. Weber (born 1921 in K\u00f6ln) wrote: \"My na\u00efve r\u00e9sum\u00e9 fits on one "
+    'page."',
     "Once upon a time, there was a little girl named Lily. She liked to play outside.",
     # Long runs.
     "a" * 120,
