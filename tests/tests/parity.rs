@@ -161,7 +161,11 @@ fn tokenizers_give_the_references_ids_and_text() {
         let ids = tokenizer.encode_reference(text, true).unwrap();
         assert_eq!(ids, case.ids_special, "{name}: {text:?}");
         // Specials add no bytes here and are written out there.
-        if !ids.iter().skip(tokenizer.prefix().len()).any(|&id| tokenizer.vocabulary().is_special(id)) {
+        if !ids
+            .iter()
+            .skip(tokenizer.prefix().len())
+            .any(|&id| tokenizer.vocabulary().is_special(id))
+        {
             let decoded = String::from_utf8_lossy(&tokenizer.decode(&case.ids)).into_owned();
             assert_eq!(decoded, case.decoded, "{name}: {text:?}");
         }

@@ -61,8 +61,8 @@ pub fn select(
         let mut text = prompt.text.clone();
         let length = target_side.context.ids().len();
         let skipped = counts.entry(prompt.category.clone()).or_default();
-        if length == 0 {
-            bail!("the prompt `{}` is empty: there is nothing to continue", prompt.id);
+        if prompt.text.is_empty() {
+            bail!("the prompt `{}` is empty: there is nothing to continue; remove it", prompt.id);
         }
         if length > room {
             match plan.long_prompts {
