@@ -1,6 +1,7 @@
 """Compares greedy decoding by `spec bench` with transformers' generate, id by id.
 
     .oracle/bin/python tests/oracle/compare_greedy.py [--binary FILE] [--shared DIR] [--limit N]
+        [--only TEXT]
 
 For each pair and method: runs the binary on one prompt file, encodes the same prompts with the
 target's own tokenizer, lets transformers decode them, and compares the ids of every record. Both
@@ -185,10 +186,15 @@ def compare(records: list[Record], expected: list[Reference], method: str) -> bo
     return well and not others
 
 
+def title(draft: str, target: str, method: str) -> str:
+    """The name of a run."""
+    return f"{draft} -> {target}, {method}"
+
+
 def run_pair(args, pair: tuple[str, str], method: str, expected: list[Reference]) -> bool:
     """Runs the binary on a pair, and compares."""
     draft, target = pair
-    print(f"  {draft} -> {target}, {method}", flush=True)
+    print(f"  {title(draft, target, method)}", flush=True)
     folders = tuple(args.shared / "weights" / name for name in pair)
     with tempfile.TemporaryDirectory(prefix="spec-oracle-") as scratch:
         prompts, out = Path(scratch) / "prompts.jsonl", Path(scratch) / "run"
@@ -215,20 +221,24 @@ def main() -> int:
         "--binary", type=Path, default=default, help="default: build/release/spec"
     )
     parser.add_argument("--limit", type=int, default=50, help="prompts a pair (default: 50)")
+    parser.add_argument("--only", default="", help="part of a line `DRAFT -> TARGET, METHOD`")
     args = parser.parse_args()
+    runs = [(draft, target, method) for draft, target, methods in PAIRS for method in methods]
+    runs = [run for run in runs if args.only in title(*run)]
+    if not runs:
+        parser.error(f"no pair holds {args.only!r}")
     if not args.binary.is_file():
         sys.exit(f"{args.binary} is not built: cargo build --release")
     quiet()
     made: dict[str, list[Reference]] = {}
     failed = []
-    for draft, target, methods in PAIRS:
+    for draft, target, method in runs:
         if target not in made:
             print(f"  transformers: {target}", flush=True)
             texts = prompt_texts(args.shared, target, args.limit)
             made[target] = references(args.shared, target, texts)
-        for method in methods:
-            if not run_pair(args, (draft, target), method, made[target]):
-                failed.append(f"{draft} -> {target}, {method}")
+        if not run_pair(args, (draft, target), method, made[target]):
+            failed.append(title(draft, target, method))
     for name in failed:
         print(f"FAILED: {name}")
     return 1 if failed else 0

@@ -1,0 +1,48 @@
+# Everything is built with the release profile, in one folder: the program, the tests and clippy
+# share libtorch's bindings, which take minutes to compile.
+
+FLAGS := --release $(if $(wildcard Cargo.lock),--locked)
+
+# An empty LIBTORCH is none.
+ifeq ($(LIBTORCH),)
+unexport LIBTORCH
+endif
+
+.PHONY: help build test check fmt clippy doc deny oracle clean libtorch
+
+help:
+	@echo 'make build    set up libtorch and build what ./spec runs'
+	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
+	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
+	@echo 'make oracle   compare with the reference implementations (tests/oracle/run.sh)'
+	@echo 'make clean    remove what was built (libtorch stays in .venv)'
+
+build:
+	@./spec --setup-only
+
+libtorch:
+	@tools/setup.sh
+
+test: libtorch
+	@tools/test.sh $(FLAGS) --workspace --no-fail-fast
+
+check: fmt clippy test doc deny
+
+fmt:
+	cargo fmt --all --check
+
+clippy: libtorch
+	cargo clippy $(FLAGS) --workspace --all-targets --keep-going -- -D warnings
+
+doc: libtorch
+	RUSTDOCFLAGS='-D warnings' cargo doc $(FLAGS) --workspace --no-deps
+
+deny:
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	else echo 'skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
+
+oracle: build
+	@tests/oracle/run.sh
+
+clean:
+	cargo clean
