@@ -102,7 +102,7 @@ impl Models {
 
     fn prompts(&self, lines: &[Value]) -> String {
         let path = self.folder.path().join("prompts.jsonl");
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text: String = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         fs::write(&path, text).unwrap();
         path.display().to_string()
     }

@@ -54,6 +54,7 @@ impl Overlap {
     }
 
     /// Adds a pair of specials that mean the same, such as the two ends of text.
+    #[must_use]
     pub fn with_pair(mut self, draft_id: u32, target_id: u32) -> Self {
         self.pairs.retain(|&(draft, target)| draft != draft_id && target != target_id);
         self.pairs.push((draft_id, target_id));

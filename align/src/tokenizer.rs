@@ -144,11 +144,8 @@ impl Tokenizer {
         }
         let mut vocabulary = Vocabulary::new(entries, vocab.capcode);
         vocabulary.pad_to(config.vocab_size.unwrap_or(0));
-        let prefix = if config.add_bos_token == Some(true) {
-            config.bos_token_id.into_iter().collect()
-        } else {
-            Vec::new()
-        };
+        let wants_bos = config.add_bos_token.unwrap_or(true);
+        let prefix = config.bos_token_id.filter(|_| wants_bos).into_iter().collect();
         Self {
             kind: Kind::TokenMonster(Box::new(vocab)),
             vocabulary,
@@ -178,14 +175,11 @@ impl Tokenizer {
         format!("{kind}, {} tokens", self.vocabulary.token_count())
     }
 
-    /// The special ids that belong in front of every text, such as BOS.
+    /// The special ids that belong in front of every prompt, such as BOS: those that a
+    /// `tokenizer.json` adds by itself, or the BOS that a TokenMonster folder names (unless its
+    /// `add_bos_token` is false).
     pub fn prefix(&self) -> &[u32] {
         &self.prefix
-    }
-
-    /// Sets the special ids that belong in front of every text.
-    pub fn set_prefix(&mut self, prefix: Vec<u32>) {
-        self.prefix = prefix;
     }
 
     /// The beginning-of-text id, where one is known.
@@ -215,9 +209,9 @@ impl Tokenizer {
         bytes
     }
 
-    /// Ids of a text as the reference implementation gives them: special-token text becomes special
-    /// tokens, and `with_specials` puts [`Self::prefix`] (and whatever else the file asks for)
-    /// around it.
+    /// Ids of a text as the reference implementation gives them. For a `tokenizer.json`,
+    /// special-token text becomes special tokens, and `with_specials` puts [`Self::prefix`] (and
+    /// whatever else the file asks for) around it; TokenMonster knows no specials and adds none.
     pub fn encode_reference(
         &self,
         text: &str,
@@ -225,11 +219,7 @@ impl Tokenizer {
     ) -> Result<Vec<u32>, AlignError> {
         match &self.kind {
             Kind::HuggingFace(tokenizer) => tokenizer.encode_reference(text, with_specials),
-            Kind::TokenMonster(vocab) => {
-                let mut ids = if with_specials { self.prefix.clone() } else { Vec::new() };
-                ids.extend(vocab.encode(text.as_bytes()));
-                Ok(ids)
-            }
+            Kind::TokenMonster(vocab) => Ok(vocab.encode(text.as_bytes())),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct LlamaConfig {
     pub head_dim: usize,
     /// Positions the model was made for.
     pub context: usize,
-    /// Added to the mean square in RMSNorm.
+    /// Added to the mean square in `RMSNorm`.
     pub norm_epsilon: f64,
     /// Rotary embedding.
     pub rope: RopeConfig,
@@ -314,7 +314,7 @@ mod tests {
     fn both_spellings_of_rope_are_read() {
         let mut new = stentor2();
         new.as_object_mut().unwrap().remove("rope_theta");
-        new["rope_parameters"] = serde_json::json!({"rope_theta": 500000.0, "rope_type": "llama3",
+        new["rope_parameters"] = serde_json::json!({"rope_theta": 500_000.0, "rope_type": "llama3",
             "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
             "original_max_position_embeddings": 8192});
         let mut old = stentor2();

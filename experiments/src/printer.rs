@@ -10,8 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Prints.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Printer;
+#[derive(Debug, Default)]
+pub struct Printer {
+    _private: (),
+}
 
 impl Printer {
     /// Writes data to standard output.
@@ -73,7 +75,8 @@ impl Progress {
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
             let left = self.started.elapsed().as_secs_f64() / done.max(1) as f64
                 * total.saturating_sub(done) as f64;
-            Printer.say(&format!("{} {done}/{total}, about {left:.0} s left", self.what));
+            Printer::default()
+                .say(&format!("{} {done}/{total}, about {left:.0} s left", self.what));
         }
     }
 

@@ -2,6 +2,7 @@
 //! a line. Knows no tokenizer; which prompts fit is decided where they are encoded.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -81,7 +82,10 @@ impl PromptFile {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn parse(text: &str) -> Result<Vec<Prompt>> {

@@ -1,7 +1,7 @@
 //! Goodness of fit of counted outcomes to an enumerated law.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
@@ -9,7 +9,10 @@ use statrs::distribution::{ChiSquared, ContinuousCDF};
 const FEWEST_EXPECTED: f64 = 5.0;
 
 /// The p-value of `counts` under `law`. An outcome that the law excludes gives 0.
-pub fn p_value<T: Eq + Hash>(counts: &HashMap<T, u64>, law: &HashMap<T, f64>) -> f64 {
+pub fn p_value<T: Eq + Hash, S: BuildHasher>(
+    counts: &HashMap<T, u64, S>,
+    law: &HashMap<T, f64, S>,
+) -> f64 {
     if counts.keys().any(|outcome| law.get(outcome).is_none_or(|&p| p <= 0.0)) {
         return 0.0;
     }

@@ -320,55 +320,66 @@ fn a_permuted_law_is_found() {
     }
 }
 
-/// Walks all draws of a sampled chain of up to `depth` candidates exactly, without randomness: the
-/// output law of the rejection rule over whole texts.
-fn enumerate(
-    target: &mut Table,
-    draft: &mut Table,
-    text: &[u32],
-    chain: &[(u32, f64)],
+/// The output law of the rejection rule over whole texts.
+struct Enumeration {
+    target: Table,
+    draft: Table,
+    text: Vec<u32>,
+    /// Candidates in a round.
     depth: usize,
-    out: &mut HashMap<Vec<u32>, f64>,
-    mass: f64,
-) {
-    let sampling = Sampling::at(1.0);
-    let drafted: Vec<u32> = chain.iter().map(|(id, _)| *id).collect();
-    if chain.len() < depth {
-        let q = sampling.law(&draft.logits(&[text, &drafted].concat()), &[]);
-        for (id, q_mass) in q.entries() {
-            let longer = [chain, &[(id, q_mass)]].concat();
-            enumerate(target, draft, text, &longer, depth, out, mass * q_mass);
-        }
-        return;
-    }
-    let mut reached = mass;
-    for accepted in 0..=depth {
-        let prefix = [text, &drafted[..accepted]].concat();
-        let p = sampling.law(&target.logits(&prefix), &[]);
-        if accepted == depth {
-            for (id, p_mass) in p.entries() {
-                *out.entry([&prefix[..], &[id]].concat()).or_insert(0.0) += reached * p_mass;
+    emitted: HashMap<Vec<u32>, f64>,
+}
+
+impl Enumeration {
+    /// Walks all draws of the candidates behind `drafted`, which were drawn with probability
+    /// `mass`, and all ways to verify them, exactly and without randomness.
+    fn walk(&mut self, drafted: &[u32], mass: f64) {
+        let sampling = Sampling::at(1.0);
+        if drafted.len() < self.depth {
+            let prefix = [&self.text, drafted].concat();
+            let q = sampling.law(&self.draft.logits(&prefix), &[]);
+            for (id, q_mass) in q.entries() {
+                self.walk(&[drafted, &[id]].concat(), mass * q_mass);
             }
             return;
         }
-        let (token, _) = chain[accepted];
-        let q = sampling.law(&draft.logits(&prefix), &[]);
-        let acceptance = (p.probability(token) / q.probability(token)).min(1.0);
-        let residual: Vec<(u32, f64)> = target::verify::rejection::residual(&p, &q).collect();
-        let total: f64 = residual.iter().map(|(_, mass)| mass).sum();
-        for (id, r_mass) in &residual {
-            let longer = [&prefix[..], &[*id]].concat();
-            *out.entry(longer).or_insert(0.0) += reached * (1.0 - acceptance) * r_mass / total;
+        let mut reached = mass;
+        for accepted in 0..=self.depth {
+            let prefix = [&self.text, &drafted[..accepted]].concat();
+            let p = sampling.law(&self.target.logits(&prefix), &[]);
+            if accepted == self.depth {
+                self.emit(&prefix, p.entries().map(|(id, p_mass)| (id, reached * p_mass)));
+                return;
+            }
+            let token = drafted[accepted];
+            let q = sampling.law(&self.draft.logits(&prefix), &[]);
+            let acceptance = (p.probability(token) / q.probability(token)).min(1.0);
+            let residual: Vec<(u32, f64)> = target::verify::rejection::residual(&p, &q).collect();
+            let total: f64 = residual.iter().map(|(_, mass)| mass).sum();
+            let rejected = reached * (1.0 - acceptance);
+            self.emit(&prefix, residual.into_iter().map(|(id, r)| (id, rejected * r / total)));
+            reached *= acceptance;
         }
-        reached *= acceptance;
+    }
+
+    fn emit(&mut self, prefix: &[u32], next: impl Iterator<Item = (u32, f64)>) {
+        for (id, mass) in next {
+            *self.emitted.entry([prefix, &[id]].concat()).or_insert(0.0) += mass;
+        }
     }
 }
 
 #[test]
 fn the_rejection_rule_is_exact_over_whole_texts() {
-    let (mut target, mut draft) = (Table::new(4, TARGET_SEED), Table::new(4, DRAFT_SEED));
-    let mut emitted = HashMap::new();
-    enumerate(&mut target, &mut draft, &[0], &[], 2, &mut emitted, 1.0);
+    let mut enumeration = Enumeration {
+        target: Table::new(4, TARGET_SEED),
+        draft: Table::new(4, DRAFT_SEED),
+        text: vec![0],
+        depth: 2,
+        emitted: HashMap::new(),
+    };
+    enumeration.walk(&[], 1.0);
+    let Enumeration { mut target, emitted, .. } = enumeration;
     // The law of the first token, and of the second given that a second was emitted, is p's.
     let mut first = [0.0; 4];
     for (text, mass) in &emitted {

@@ -20,12 +20,14 @@ fn cases<T: DeserializeOwned>(fixture: &str) -> Vec<T> {
 struct LogitsCase {
     model: String,
     ids: Vec<u32>,
-    positions: Vec<Position>,
+    #[serde(rename = "positions")]
+    rows: Vec<Position>,
 }
 
 #[derive(Deserialize)]
 struct Position {
-    position: usize,
+    #[serde(rename = "position")]
+    place: usize,
     vocab_ids: Vec<usize>,
     logits: Vec<f32>,
     logsumexp: f64,
@@ -40,8 +42,8 @@ fn logits_equal_transformers() {
         let Some(folder) = shared::path(&format!("weights/{}", case.model)) else { return };
         let mut model = Model::load(&folder, Compute::CPU).unwrap().network;
         let rows = model.extend(&case.ids, Wanted::All).unwrap();
-        for expected in case.positions {
-            let row = rows.row(expected.position);
+        for expected in case.rows {
+            let row = rows.row(expected.place);
             let mut differ = |found: f64, expected: f64| {
                 worst = worst.max((found - expected).abs());
                 compared += 1;

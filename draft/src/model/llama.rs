@@ -1,4 +1,4 @@
-//! The Llama architecture (Touvron et al., 2302.13971): RMSNorm before each block, rotary grouped-
+//! The Llama architecture (Touvron et al., 2302.13971): `RMSNorm` before each block, rotary grouped-
 //! query attention, a SiLU-gated feed-forward layer. Batch size 1; a tree of ids is read in one
 //! pass through a mask. Knows ids and tensors only.
 
@@ -325,13 +325,12 @@ fn tree_visibility(past: usize, parents: &[Option<usize>]) -> Vec<Vec<bool>> {
     let count = parents.len();
     let mut rows: Vec<Vec<bool>> = Vec::with_capacity(count);
     for (node, parent) in parents.iter().enumerate() {
-        let mut row = match parent {
-            Some(parent) => rows[*parent].clone(),
-            None => {
-                let mut row = vec![false; past + count];
-                row[..past].fill(true);
-                row
-            }
+        let mut row = if let Some(parent) = parent {
+            rows[*parent].clone()
+        } else {
+            let mut row = vec![false; past + count];
+            row[..past].fill(true);
+            row
         };
         row[past + node] = true;
         rows.push(row);

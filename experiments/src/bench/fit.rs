@@ -38,6 +38,13 @@ struct Reading {
     expressible: bool,
 }
 
+/// What becomes of a prompt.
+enum Fate {
+    Fits { pair: Pair, truncated: bool },
+    TooLong,
+    Inexpressible,
+}
+
 /// Encodes prompts for a pair and leaves out what does not fit.
 pub fn select(
     plan: &Plan,
@@ -51,46 +58,19 @@ pub fn select(
             ChatTemplate::read(&draft.folder)?.zip(ChatTemplate::read(&target.folder)?)
         }
     };
-    let room = target.side.session.model().context().saturating_sub(plan.max_new);
+    let fitting = Fitting { plan, draft, target, templates };
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut selection = Selection { fitted: Vec::new(), skipped: Vec::new(), truncated: 0 };
     for prompt in prompts {
-        let chat = templates.as_ref().filter(|_| prompt.is_chat);
-        let (for_draft, for_target) = (chat.map(|t| &t.0), chat.map(|t| &t.1));
-        let mut target_side = read(&target.side.tokenizer, for_target, &prompt.text)?;
-        let mut text = prompt.text.clone();
-        let length = target_side.context.ids().len();
         let skipped = counts.entry(prompt.category.clone()).or_default();
-        if prompt.text.is_empty() {
-            bail!("the prompt `{}` is empty: there is nothing to continue; remove it", prompt.id);
-        }
-        if length > room {
-            match plan.long_prompts {
-                LongPrompts::Skip => {
-                    skipped.0 += 1;
-                    continue;
-                }
-                LongPrompts::Error => bail!(
-                    "the prompt `{}` has {length} target tokens, and with --max-new {} the context \
-                     of {} leaves room for {room}; use --long-prompts skip or truncate-left",
-                    prompt.id,
-                    plan.max_new,
-                    target.side.session.model().context()
-                ),
-                LongPrompts::TruncateLeft => {
-                    text = cut(&target.side.tokenizer, &target_side.context, room, &prompt)?;
-                    target_side = read(&target.side.tokenizer, None, &text)?;
-                    selection.truncated += 1;
-                }
+        match fitting.fit(&prompt)? {
+            Fate::TooLong => skipped.0 += 1,
+            Fate::Inexpressible => skipped.1 += 1,
+            Fate::Fits { pair, truncated } => {
+                selection.truncated += usize::from(truncated);
+                selection.fitted.push(Fitted { prompt, pair });
             }
         }
-        let draft_side = read(&draft.side.tokenizer, for_draft, &text)?;
-        if !(target_side.expressible && draft_side.expressible) {
-            skipped.1 += 1;
-            continue;
-        }
-        let pair = Pair { target: target_side.context, draft: draft_side.context };
-        selection.fitted.push(Fitted { prompt, pair });
     }
     selection.skipped = counts
         .into_iter()
@@ -98,6 +78,53 @@ pub fn select(
         .map(|(category, (too_long, inexpressible))| Skipped { category, too_long, inexpressible })
         .collect();
     Ok(selection)
+}
+
+/// What decides whether a prompt fits.
+struct Fitting<'a> {
+    plan: &'a Plan,
+    draft: &'a Loaded,
+    target: &'a Loaded,
+    /// The draft's and the target's, where both have one.
+    templates: Option<(ChatTemplate, ChatTemplate)>,
+}
+
+impl Fitting<'_> {
+    fn fit(&self, prompt: &Prompt) -> Result<Fate> {
+        if prompt.text.is_empty() {
+            bail!("the prompt `{}` is empty: there is nothing to continue; remove it", prompt.id);
+        }
+        let chat = self.templates.as_ref().filter(|_| prompt.is_chat);
+        let (for_draft, for_target) = (chat.map(|t| &t.0), chat.map(|t| &t.1));
+        let tokenizer = &self.target.side.tokenizer;
+        let context = self.target.side.session.model().context();
+        let room = context.saturating_sub(self.plan.max_new);
+        let mut target = read(tokenizer, for_target, &prompt.text)?;
+        let mut text = prompt.text.clone();
+        let length = target.context.ids().len();
+        let is_long = length > room;
+        if is_long {
+            match self.plan.long_prompts {
+                LongPrompts::Skip => return Ok(Fate::TooLong),
+                LongPrompts::Error => bail!(
+                    "the prompt `{}` has {length} target tokens, and with --max-new {} the context \
+                     of {context} leaves room for {room}; use --long-prompts skip or truncate-left",
+                    prompt.id,
+                    self.plan.max_new,
+                ),
+                LongPrompts::TruncateLeft => {
+                    text = cut(tokenizer, &target.context, room, prompt)?;
+                    target = read(tokenizer, None, &text)?;
+                }
+            }
+        }
+        let draft = read(&self.draft.side.tokenizer, for_draft.filter(|_| !is_long), &text)?;
+        if !(target.expressible && draft.expressible) {
+            return Ok(Fate::Inexpressible);
+        }
+        let pair = Pair { target: target.context, draft: draft.context };
+        Ok(Fate::Fits { pair, truncated: is_long })
+    }
 }
 
 fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) -> Result<Reading> {

@@ -126,11 +126,6 @@ fn empty_report(
 }
 
 fn settings(plan: &Plan, method: Method, reason: &str) -> Settings {
-    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    let long_prompts = match plan.long_prompts {
-        crate::cli::bench::LongPrompts::TruncateLeft => "truncate-left".to_owned(),
-        other => name(&other),
-    };
     Settings {
         method: method.name().to_owned(),
         method_reason: reason.to_owned(),
@@ -144,8 +139,8 @@ fn settings(plan: &Plan, method: Method, reason: &str) -> Settings {
         repeats: plan.repeats,
         warmup: plan.warmup,
         ignore_eos: plan.ignore_eos,
-        long_prompts,
-        template: name(&plan.template),
+        long_prompts: plan.long_prompts.name().to_owned(),
+        template: plan.template.name().to_owned(),
         tail_policy: match method {
             Method::Slem => slem::TAIL_POLICY.to_owned(),
             _ => "none: candidates are target tokens".to_owned(),

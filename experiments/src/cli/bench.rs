@@ -24,6 +24,17 @@ pub enum LongPrompts {
     Error,
 }
 
+impl LongPrompts {
+    /// The name that users type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::TruncateLeft => "truncate-left",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// How chat prompts are rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Template {
@@ -31,6 +42,16 @@ pub enum Template {
     Auto,
     /// Raw text for both.
     None,
+}
+
+impl Template {
+    /// The name that users type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Flags of `spec bench`.

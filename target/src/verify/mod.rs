@@ -71,17 +71,14 @@ impl Verifier for TokenVerifier {
                     Origin::Deterministic => None,
                 }
             });
-            let step = match sampled {
-                Some((child, token, q)) => {
-                    let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
-                    let residual = randomness.key(position, Purpose::Residual(start));
-                    rejection::step(&law, q, token, uniform, residual)?
-                        .map_or(Step::Accept(child), Step::Emit)
-                }
-                None => {
-                    let drawn = law.draw(randomness.key(position, Purpose::Target));
-                    exact::step(proposal, &children, drawn)
-                }
+            let step = if let Some((child, token, q)) = sampled {
+                let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
+                let residual = randomness.key(position, Purpose::Residual(start));
+                rejection::step(&law, q, token, uniform, residual)?
+                    .map_or(Step::Accept(child), Step::Emit)
+            } else {
+                let drawn = law.draw(randomness.key(position, Purpose::Target));
+                exact::step(proposal, &children, drawn)
             };
             match step {
                 Step::Accept(child) => {
