@@ -8,13 +8,14 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny oracle clean libtorch
+.PHONY: help build test check fmt clippy doc deny oracle gpu clean libtorch
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
 	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
 	@echo 'make oracle   compare with the reference implementations (tests/oracle/run.sh)'
+	@echo 'make gpu      what needs a GPU: doctor, the tests of models on it, a bench in bf16'
 	@echo 'make clean    remove what was built (libtorch stays in .venv)'
 
 build:
@@ -43,6 +44,9 @@ deny:
 
 oracle: build
 	@tests/oracle/run.sh
+
+gpu: build
+	@tests/gpu.sh
 
 clean:
 	cargo clean

@@ -7,6 +7,9 @@
 #
 # The exit status is cargo's.
 
+# Tests run side by side, one a core; threads of libtorch's own would wait for each other, spinning.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+
 {
     cargo test "$@" -- --show-output
     echo "cargo test ended with $?"

@@ -88,8 +88,9 @@ pub fn load(name: &str, folder: PathBuf, compute: Compute) -> Result<Loaded> {
     if let Some(own) = tokenizer.eos().and_then(|own| eos.iter().position(|&id| id == own)) {
         eos.swap(0, own);
     }
+    let own_name = folder.file_name().filter(|_| Path::new(name).is_dir());
     let info = ModelInfo {
-        name: name.to_owned(),
+        name: own_name.map_or_else(|| name.to_owned(), |own| own.to_string_lossy().into_owned()),
         path: folder.display().to_string(),
         architecture: model.config.architecture.clone(),
         parameters: model.parameters,

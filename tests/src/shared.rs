@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use draft::Compute;
+use draft::device::load_cuda_library;
+
 /// A path in the folder, or `None` with a line that says that the test skips.
 pub fn path(relative: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(relative);
@@ -17,6 +20,13 @@ pub fn fixture(name: &str) -> serde_json::Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&bytes).unwrap()
+}
+
+/// Where models of tests compute, in 32-bit floats: `SPEC_TEST_DEVICE`, or the CPU.
+pub fn compute() -> Compute {
+    let device = std::env::var("SPEC_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    load_cuda_library();
+    Compute::parse(&device, Some("fp32")).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Whether the long versions of tests are asked for.

@@ -6,6 +6,7 @@ use draft::language_model::{LanguageModel, Wanted, depths};
 use draft::{Compute, Model};
 use proptest::prelude::*;
 use support::checkpoints::{tiny_config, write_llama};
+use support::shared::compute;
 use support::toy::ToyModel;
 
 const ROWS: u32 = 40;
@@ -14,7 +15,7 @@ const TOLERANCE: f32 = 2e-5;
 fn tiny() -> Box<dyn LanguageModel> {
     let folder = tempfile::tempdir().unwrap();
     write_llama(folder.path(), &tiny_config(ROWS as usize), 3);
-    Model::load(folder.path(), Compute::CPU).unwrap().network
+    Model::load(folder.path(), compute()).unwrap().network
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
@@ -135,7 +136,7 @@ fn a_failed_extension_leaves_the_cache_alone() {
 fn bf16_stays_near_fp32() {
     let folder = tempfile::tempdir().unwrap();
     write_llama(folder.path(), &tiny_config(ROWS as usize), 3);
-    let compute = Compute { kind: tch::Kind::BFloat16, ..Compute::CPU };
+    let compute = Compute { kind: tch::Kind::BFloat16, ..compute() };
     let ids = [1, 2, 3, 4, 5, 6, 7];
     let mut narrow = Model::load(folder.path(), compute).unwrap().network;
     let (ours, exact) =

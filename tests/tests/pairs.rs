@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use align::{Context, Tokenizer};
-use draft::{Compute, Model, Randomness, Sampling, Session};
+use draft::{Model, Randomness, Sampling, Session};
 use serde_json::Value;
 use support::shared;
 use target::propose::Nothing;
@@ -20,7 +20,7 @@ const TIE_MARGIN: f32 = 1e-4;
 const STORIES: [&str; 3] = ["tinystories-656k", "stories260k", "babyllama-tok105"];
 
 fn side(folder: &Path) -> Side {
-    let model = Model::load(folder, Compute::CPU).unwrap();
+    let model = Model::load(folder, shared::compute()).unwrap();
     let tokenizer = Tokenizer::load(folder).unwrap();
     Side::new(tokenizer, Session::new(model.network), model.config.eos)
 }

@@ -5,7 +5,7 @@
 
 use align::{Context, Tokenizer};
 use draft::language_model::Wanted;
-use draft::{Compute, Model, Randomness, Sampling, Session};
+use draft::{Model, Randomness, Sampling, Session};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use support::shared;
@@ -40,7 +40,7 @@ fn logits_equal_transformers() {
     let mut compared = 0;
     for case in cases::<LogitsCase>("logits.json") {
         let Some(folder) = shared::path(&format!("weights/{}", case.model)) else { return };
-        let mut model = Model::load(&folder, Compute::CPU).unwrap().network;
+        let mut model = Model::load(&folder, shared::compute()).unwrap().network;
         let rows = model.extend(&case.ids, Wanted::All).unwrap();
         for expected in case.rows {
             let row = rows.row(expected.place);
@@ -78,7 +78,7 @@ fn plain_greedy_decoding_equals_generate() {
     for case in &cases {
         let Some(folder) = shared::path(&format!("weights/{}", case.model)) else { return };
         if side.as_ref().is_none_or(|(name, _)| *name != case.model) {
-            let model = Model::load(&folder, Compute::CPU).unwrap();
+            let model = Model::load(&folder, shared::compute()).unwrap();
             let tokenizer = Tokenizer::load(&folder).unwrap();
             let eos = model.config.eos.clone();
             let loaded = Side::new(tokenizer, Session::new(model.network), eos);
