@@ -290,24 +290,27 @@ fn vocabulary(library: &Library, spelling: Spelling) -> Vocabulary {
         entries[*id as usize] = match added.get(id) {
             Some(token) if token.special => Entry::Special(text.as_str().into()),
             Some(token) => Entry::Token(token.content.as_bytes().into()),
-            None => Entry::Token(token_bytes(text, spelling, &alphabet).into()),
+            None => token(text, spelling, &alphabet),
         };
     }
     Vocabulary::plain(entries)
 }
 
-fn token_bytes(text: &str, spelling: Spelling, alphabet: &HashMap<char, u8>) -> Vec<u8> {
-    match spelling {
+fn token(text: &str, spelling: Spelling, alphabet: &HashMap<char, u8>) -> Entry {
+    let bytes = match spelling {
         Spelling::ByteLevel => text
             .chars()
             .map(|character| alphabet.get(&character).copied())
             .collect::<Option<Vec<u8>>>()
             .unwrap_or_else(|| text.as_bytes().to_vec()),
-        Spelling::SentencePiece { bytes: true } if byte_name(text).is_some() => {
-            byte_name(text).into_iter().collect()
+        Spelling::SentencePiece { bytes } => {
+            if let Some(byte) = byte_name(text).filter(|_| bytes) {
+                return Entry::Byte(byte);
+            }
+            text.replace('▁', " ").into_bytes()
         }
-        Spelling::SentencePiece { .. } => text.replace('▁', " ").into_bytes(),
-    }
+    };
+    Entry::Token(bytes.into())
 }
 
 /// `<0x0A>` means the byte 0x0A.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::vocabulary::{DecodeState, Vocabulary};
+use crate::vocabulary::{DecodeState, Entry, Vocabulary};
 
 /// Draft ids paired with the target id of equal bytes. Each target id has at most one draft id, and
 /// each draft id at most one target id.
@@ -29,14 +29,19 @@ pub struct Coverage {
 impl Overlap {
     /// The intersection after the draft's decoder state `state`: a draft token counts with the
     /// bytes that it adds there. Tokens that leave a marker pending (a state other than the clean
-    /// one and `state` itself) are left out. Where several ids have the same bytes the lowest
-    /// counts.
+    /// one and `state` itself) are left out. Where several ids have the same bytes, ordinary tokens
+    /// count before bytes that stand in, and then the lowest.
     pub fn after(state: DecodeState, draft: &Vocabulary, target: &Vocabulary) -> Self {
         let mut targets: HashMap<&[u8], u32> = HashMap::new();
         for (bytes, id) in target.clean_tokens() {
             targets.entry(bytes).or_insert(*id);
         }
-        let pairs = (0..draft.rows() as u32)
+        // Ordinary tokens choose before bytes that stand in.
+        let (bytes, tokens): (Vec<u32>, Vec<u32>) =
+            (0..draft.rows() as u32).partition(|&id| matches!(draft.entry(id), Entry::Byte(_)));
+        let mut pairs: Vec<(u32, u32)> = tokens
+            .into_iter()
+            .chain(bytes)
             .filter_map(|id| {
                 let (bytes, after) = draft.bytes_after(state, id)?;
                 if bytes.is_empty() || !(after.is_clean() || after == state) {
@@ -45,6 +50,7 @@ impl Overlap {
                 targets.remove(&bytes[..]).map(|target_id| (id, target_id))
             })
             .collect();
+        pairs.sort_unstable();
         Self { pairs }
     }
 
@@ -75,7 +81,6 @@ impl Overlap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::Entry;
 
     fn plain(tokens: &[&str]) -> Vocabulary {
         Vocabulary::plain(tokens.iter().map(|t| Entry::Token(t.as_bytes().into())).collect())
@@ -89,6 +94,22 @@ mod tests {
         assert_eq!(overlap.pairs, [(0, 2), (3, 0)]);
         let coverage = overlap.coverage(&draft, &target);
         assert_eq!((coverage.draft_tokens, coverage.target_tokens, coverage.shared), (4, 3, 2));
+    }
+
+    #[test]
+    fn letters_pair_with_letters_and_not_with_bytes_that_stand_in() {
+        let entries = |list: &[&str]| -> Vec<Entry> {
+            [Entry::Byte(b'a'), Entry::Byte(b'b')]
+                .into_iter()
+                .chain(list.iter().map(|token| Entry::Token(token.as_bytes().into())))
+                .collect()
+        };
+        let draft = Vocabulary::plain(entries(&["a"]));
+        let target = Vocabulary::plain(entries(&["b", "a"]));
+        // The draft has no letter b: its byte stands in for the target's letter.
+        assert_eq!(Overlap::new(&draft, &target).pairs, [(1, 2), (2, 3)]);
+        let characters = plain(&["a", "b"]);
+        assert_eq!(Overlap::new(&characters, &target).pairs, [(0, 3), (1, 2)]);
     }
 
     #[test]

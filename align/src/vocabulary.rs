@@ -16,10 +16,20 @@ pub use crate::tokenmonster::DecodeState;
 pub enum Entry {
     /// Text. For TokenMonster the bytes are in normalised form, markers included.
     Token(Box<[u8]>),
+    /// A byte that stands in where no token has the character (`<0x41>` in SentencePiece). Where a
+    /// text token has the same bytes, that one is meant.
+    Byte(u8),
     /// A control token such as BOS: an entry of no bytes.
     Special(Box<str>),
     /// A row of the embedding that no token uses; it is never proposed.
     Padding,
+}
+
+impl Entry {
+    /// Whether the id adds text.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Token(_) | Self::Byte(_))
+    }
 }
 
 /// The bytes of every id of a vocabulary.
@@ -27,7 +37,8 @@ pub enum Entry {
 pub struct Vocabulary {
     entries: Vec<Entry>,
     capcode: Capcode,
-    /// Ids of text tokens with the bytes they add in the clean state, sorted by bytes, then id.
+    /// Ids of text tokens with the bytes they add in the clean state, sorted by bytes, ordinary
+    /// tokens before bytes that stand in, then by id.
     by_bytes: Vec<(Box<[u8]>, u32)>,
     single_bytes: HashMap<u8, u32>,
 }
@@ -42,6 +53,7 @@ impl Vocabulary {
     pub fn new(entries: Vec<Entry>, capcode: Capcode) -> Self {
         let mut vocabulary =
             Self { entries, capcode, by_bytes: Vec::new(), single_bytes: HashMap::new() };
+        let mut by_bytes: Vec<(Box<[u8]>, u32)> = Vec::new();
         for id in 0..vocabulary.rows() as u32 {
             if let Some((bytes, state)) = vocabulary.bytes_after(DecodeState::default(), id)
                 && state.is_clean()
@@ -50,10 +62,14 @@ impl Vocabulary {
                 if let [byte] = bytes[..] {
                     vocabulary.single_bytes.entry(byte).or_insert(id);
                 }
-                vocabulary.by_bytes.push((bytes.into(), id));
+                by_bytes.push((bytes.into(), id));
             }
         }
-        vocabulary.by_bytes.sort();
+        let stands_in = |id: u32| matches!(vocabulary.entries[id as usize], Entry::Byte(_));
+        by_bytes.sort_by(|(a, first), (b, second)| {
+            (a, stands_in(*first), first).cmp(&(b, stands_in(*second), second))
+        });
+        vocabulary.by_bytes = by_bytes;
         vocabulary
     }
 
@@ -76,7 +92,7 @@ impl Vocabulary {
 
     /// Number of text tokens.
     pub fn token_count(&self) -> usize {
-        self.entries.iter().filter(|entry| matches!(entry, Entry::Token(_))).count()
+        self.entries.iter().filter(|entry| entry.is_text()).count()
     }
 
     /// What `id` is; ids beyond the last row are padding.
@@ -86,7 +102,7 @@ impl Vocabulary {
 
     /// Whether `id` stands for text.
     pub fn is_token(&self, id: u32) -> bool {
-        matches!(self.entry(id), Entry::Token(_))
+        self.entry(id).is_text()
     }
 
     /// Whether `id` is a control token.
@@ -102,11 +118,11 @@ impl Vocabulary {
     /// Appends to `out` the bytes that `id` adds to the text after `state`, and moves the state on.
     /// Specials and padding add nothing and leave the state alone.
     pub fn advance(&self, state: &mut DecodeState, id: u32, out: &mut Vec<u8>) {
-        if let Entry::Token(token) = self.entry(id) {
-            match self.capcode {
-                Capcode::None => out.extend_from_slice(token),
-                capcode => tokenmonster::advance(capcode, state, token, out),
-            }
+        match (self.entry(id), self.capcode) {
+            (Entry::Token(token), Capcode::None) => out.extend_from_slice(token),
+            (Entry::Token(token), capcode) => tokenmonster::advance(capcode, state, token, out),
+            (Entry::Byte(byte), _) => out.push(*byte),
+            (Entry::Special(_) | Entry::Padding, _) => {}
         }
     }
 
@@ -156,7 +172,8 @@ impl Vocabulary {
         &self.by_bytes
     }
 
-    /// The lowest id whose bytes in the clean state are exactly `bytes`.
+    /// The id whose bytes in the clean state are exactly `bytes`: an ordinary token before a byte
+    /// that stands in, the lowest of several.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
         let first = self.by_bytes.partition_point(|(token, _)| &**token < bytes);
         self.by_bytes.get(first).filter(|(token, _)| &**token == bytes).map(|&(_, id)| id)
@@ -220,6 +237,14 @@ mod tests {
         assert!(short.same_as(&padded));
         assert!(!short.same_as(&tokens(&["b"])));
         assert_eq!((padded.rows(), padded.used_rows()), (16, 2));
+    }
+
+    #[test]
+    fn an_ordinary_token_comes_before_a_byte_that_stands_in() {
+        let entries = vec![Entry::Byte(b'a'), Entry::Byte(b'b'), Entry::Token(b"a"[..].into())];
+        let vocabulary = Vocabulary::plain(entries);
+        assert_eq!((vocabulary.find(b"a"), vocabulary.find(b"b")), (Some(2), Some(1)));
+        assert_eq!(vocabulary.decode(&[0, 1, 2]), b"aba");
     }
 
     #[test]

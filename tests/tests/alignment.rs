@@ -147,3 +147,13 @@ fn the_window_of_a_continuation_gives_what_the_whole_gives() {
         }
     }
 }
+
+#[test]
+fn letters_are_the_ids_that_the_tokenizer_itself_uses() {
+    for (name, tokenizer) in tokenizers().into_iter().filter(|(name, _)| name.contains('/')) {
+        for letter in b'a'..=b'z' {
+            let own = tokenizer.encode_continuation(&[letter]).unwrap().ids;
+            assert_eq!(tokenizer.vocabulary().find(&[letter]), own.first().copied(), "{name}");
+        }
+    }
+}

@@ -100,7 +100,8 @@ fn empty_report(
     };
     let header = Header {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        command_line: std::env::args().collect(),
+        // Where the program lies is no setting.
+        command_line: std::iter::once("spec".to_owned()).chain(std::env::args().skip(1)).collect(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         seed: plan.seed,
         device: plan.compute.device_name(),
