@@ -11,6 +11,8 @@
 
 pub mod checkpoints;
 pub mod chi_square;
+pub mod command;
+pub mod mutants;
 pub mod shared;
 pub mod tokenizers;
 pub mod toy;

@@ -7,15 +7,15 @@ use std::collections::HashMap;
 
 use align::tokenmonster::Capcode;
 use align::{Context, Tokenizer};
-use draft::{Law, Purpose, Randomness, Sampling};
+use draft::{Randomness, Sampling};
 use proptest::prelude::*;
 use support::chi_square::p_value;
+use support::mutants::{AcceptsByDraft, NoResidual, PermutesLaw};
 use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
-use target::propose::{Nothing, Round};
+use target::propose::Nothing;
 use target::{
-    Clock, Generation, Laws, Limits, Method, Node, Origin, Proposal, Proposer, Side,
-    SpeculateError, Tally, TokenVerifier, Verdict, Verifier, speculate,
+    Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier, Verifier, speculate,
 };
 
 const FEWEST_P: f64 = 1e-6;
@@ -177,114 +177,6 @@ fn chi_square_slem() {
 fn chi_square_tli() {
     for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Tli) {
         holds(pair, method);
-    }
-}
-
-/// Draws from p itself where a candidate was rejected.
-struct NoResidual;
-
-/// Accepts a candidate with its own probability under the draft.
-struct AcceptsByDraft;
-
-fn broken(
-    proposal: &Proposal,
-    laws: &dyn Laws,
-    randomness: Randomness,
-    start: usize,
-    rule: impl Fn(&Law, &Law, u32, f64) -> bool,
-    next: impl Fn(&Law, &Law, usize) -> u32,
-) -> Verdict {
-    let mut path = Vec::new();
-    for (index, Node { token, origin, .. }) in proposal.nodes().iter().enumerate() {
-        let p = laws.after(index.checked_sub(1));
-        let Origin::Sampled(q) = origin else { panic!("a law is needed") };
-        let position = start + index;
-        let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
-        if !rule(&p, q, *token, uniform) {
-            return Verdict { path, next: next(&p, q, position) };
-        }
-        path.push(index);
-    }
-    let position = start + path.len();
-    let p = laws.after(path.last().copied());
-    Verdict { path, next: p.draw(randomness.key(position, Purpose::Target)) }
-}
-
-impl Verifier for NoResidual {
-    fn verify(
-        &self,
-        proposal: &Proposal,
-        laws: &dyn Laws,
-        randomness: Randomness,
-        start: usize,
-    ) -> Result<Verdict, SpeculateError> {
-        let rule = |p: &Law, q: &Law, token, uniform: f64| {
-            uniform * q.probability(token) < p.probability(token)
-        };
-        let next =
-            |p: &Law, _: &Law, position| p.draw(randomness.key(position, Purpose::Residual(start)));
-        Ok(broken(proposal, laws, randomness, start, rule, next))
-    }
-}
-
-impl Verifier for AcceptsByDraft {
-    fn verify(
-        &self,
-        proposal: &Proposal,
-        laws: &dyn Laws,
-        randomness: Randomness,
-        start: usize,
-    ) -> Result<Verdict, SpeculateError> {
-        let rule = |_: &Law, q: &Law, token, uniform: f64| uniform < q.probability(token);
-        let next = |p: &Law, q: &Law, position| {
-            let residual = target::verify::rejection::residual(p, q);
-            let key = randomness.key(position, Purpose::Residual(start));
-            key.draw(residual.map(|(id, mass)| (id, mass.ln()))).unwrap()
-        };
-        Ok(broken(proposal, laws, randomness, start, rule, next))
-    }
-}
-
-/// Hands over a law whose probabilities are exchanged among its ids.
-struct PermutesLaw(Box<dyn Proposer>);
-
-impl Proposer for PermutesLaw {
-    fn name(&self) -> &'static str {
-        "permuted"
-    }
-
-    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        self.0.begin(prompt, clock)
-    }
-
-    fn commit(
-        &mut self,
-        tokens: &[u32],
-        bytes: &[u8],
-        clock: &mut Clock,
-    ) -> Result<(), SpeculateError> {
-        self.0.commit(tokens, bytes, clock)
-    }
-
-    fn propose(
-        &mut self,
-        round: &Round<'_>,
-        clock: &mut Clock,
-    ) -> Result<Proposal, SpeculateError> {
-        let honest = self.0.propose(round, clock)?;
-        let mut permuted = Proposal::default();
-        for node in honest.nodes() {
-            let Origin::Sampled(q) = &node.origin else { panic!("a law is needed") };
-            let (ids, masses): (Vec<u32>, Vec<f64>) = q.entries().unzip();
-            let turned = masses.iter().cycle().skip(1).map(|mass| mass.ln());
-            let law = Law::sparse(ids.into_iter().zip(turned).collect());
-            permuted.append(node.token, Origin::Sampled(law));
-        }
-        Ok(permuted)
-    }
-
-    fn count(&self, tally: &mut Tally) {
-        self.0.count(tally);
     }
 }
 

@@ -3,7 +3,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
-use align::{Context, Tokenizer};
+use align::utf8::Utf8Stream;
+use align::{Context, DecodeState, Tokenizer};
 use draft::language_model::Wanted;
 use draft::{Model, Randomness, Sampling, Session};
 use serde::Deserialize;
@@ -171,6 +172,17 @@ fn tokenizers_give_the_references_ids_and_text() {
             let decoded = String::from_utf8_lossy(&tokenizer.decode(&case.ids)).into_owned();
             assert_eq!(decoded, case.decoded, "{name}: {text:?}");
         }
+        // Id by id, the text is the same as at once.
+        let (mut stream, mut state) = (Utf8Stream::default(), DecodeState::default());
+        let mut pieces = String::new();
+        for &id in &case.ids {
+            let mut bytes = Vec::new();
+            tokenizer.vocabulary().advance(&mut state, id, &mut bytes);
+            pieces.push_str(&stream.push(&bytes));
+        }
+        pieces.push_str(&stream.finish());
+        let whole = tokenizer.vocabulary().decode(&case.ids);
+        assert_eq!(pieces, String::from_utf8_lossy(&whole), "{name}: {text:?}");
         compared += 1;
     }
     assert_eq!(compared, 780);

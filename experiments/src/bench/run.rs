@@ -58,6 +58,9 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
         plan,
         records: Vec::new(),
     };
+    if let Some(files) = &mut files {
+        files.write(&[], &bench.report)?;
+    }
     bench.warm_up(&selection.fitted)?;
     bench.run(&selection.fitted, files.as_mut(), printer)?;
     Ok(bench.report)

@@ -4,20 +4,19 @@
 use align::Context;
 use draft::{Law, Purpose};
 
+use super::drafter::Drafter;
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
 use crate::proposal::{Origin, Proposal};
-use crate::round::{Clock, Phase, Tally};
+use crate::round::{Clock, Tally};
 use crate::side::Side;
 
 /// A draft with the target's own vocabulary.
 pub struct Identity {
-    draft: Side,
+    drafter: Drafter,
     temperature: f64,
-    ids: Vec<u32>,
     /// Ids that may be proposed.
     allowed: Vec<u32>,
-    drafted: u64,
 }
 
 impl Identity {
@@ -28,11 +27,12 @@ impl Identity {
         }
         let rows = target.session.model().rows();
         let allowed = draft.used().into_iter().filter(|&id| (id as usize) < rows).collect();
-        Ok(Self { draft, temperature, ids: Vec::new(), allowed, drafted: 0 })
+        Ok(Self { drafter: Drafter::new(draft), temperature, allowed })
     }
 }
 
-/// The law of the draft over the `allowed` ids, which are ascending, as `(name, logit index)`.
+/// The draft's law over allowed ids, given as `(name, index of the logit)` with names ascending;
+/// `None` where nothing is allowed.
 pub(super) fn draft_law(
     logits: &[f32],
     allowed: impl Iterator<Item = (u32, u32)>,
@@ -60,10 +60,7 @@ impl Proposer for Identity {
     }
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        clock.enter(Phase::Draft);
-        self.draft.session.reset();
-        self.drafted = 0;
-        self.ids = prompt.ids().to_vec();
+        self.drafter.begin(prompt, clock);
         Ok(())
     }
 
@@ -73,7 +70,7 @@ impl Proposer for Identity {
         _bytes: &[u8],
         _clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        self.ids.extend_from_slice(tokens);
+        self.drafter.commit_ids(tokens);
         Ok(())
     }
 
@@ -82,27 +79,26 @@ impl Proposer for Identity {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        clock.enter(Phase::Draft);
-        let head = self.draft.head_of(&self.ids);
-        let mut logits = self.draft.session.advance_window(&self.ids, head, round.budget)?;
+        self.drafter.read(round.budget, clock)?;
         let mut proposal = Proposal::default();
         for step in 0..round.budget {
             let names = self.allowed.iter().map(|&id| (id, id));
-            let Some(law) = draft_law(logits, names, self.temperature) else { break };
+            let Some(law) = draft_law(self.drafter.logits(), names, self.temperature) else {
+                break;
+            };
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
             let token = law.draw(key);
             proposal.append(token, Origin::Sampled(law));
-            self.drafted += 1;
-            if step + 1 == round.budget || (round.target.is_end(token) && !round.ignore_eos) {
+            self.drafter.count_drafted();
+            if step + 1 == round.budget || round.ends_with(token) {
                 break;
             }
-            logits = self.draft.session.push(token)?;
+            self.drafter.push(token)?;
         }
         Ok(proposal)
     }
 
     fn count(&self, tally: &mut Tally) {
-        tally.draft_model_tokens += self.drafted;
-        tally.draft_window_slides += self.draft.session.slides();
+        self.drafter.count(tally);
     }
 }

@@ -1,6 +1,7 @@
 //! Methods that turn a draft model into candidates for the target. One file a method; each gives
 //! target tokens with the exact law they were drawn from, or says that they were not drawn.
 
+mod drafter;
 pub mod identity;
 pub mod nothing;
 pub mod slem;
@@ -37,6 +38,13 @@ pub struct Round<'a> {
     pub position: usize,
     /// The prompt's random numbers.
     pub randomness: Randomness,
+}
+
+impl Round<'_> {
+    /// Whether nothing is drafted behind `token`: it ends the text.
+    fn ends_with(&self, token: u32) -> bool {
+        self.target.is_end(token) && !self.ignore_eos
+    }
 }
 
 /// A method with its draft.

@@ -4,6 +4,7 @@
 
 use align::{Context, Encoding, unicode};
 
+use super::drafter::Drafter;
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
@@ -16,11 +17,9 @@ pub const TAIL_POLICY: &str = "the last target token is dropped while a longer t
 
 /// A draft that is understood by its text.
 pub struct Slem {
-    draft: Side,
-    context: Context,
+    drafter: Drafter,
     /// Ids that may be drafted.
     draftable: Vec<u32>,
-    drafted: u64,
 }
 
 /// What has been drafted in a round.
@@ -34,12 +33,12 @@ impl Slem {
     /// A method around a draft.
     pub fn new(draft: Side) -> Self {
         let draftable = draft.draftable();
-        Self { draft, context: Context::default(), draftable, drafted: 0 }
+        Self { drafter: Drafter::new(draft), draftable }
     }
 
     /// The draft's most probable id.
     fn choose(&self) -> Option<u32> {
-        let logits = self.draft.session.last_logits();
+        let logits = self.drafter.logits();
         let mut best: Option<u32> = None;
         for &id in &self.draftable {
             if best.is_none_or(|best| logits[id as usize] > logits[best as usize]) {
@@ -51,7 +50,7 @@ impl Slem {
 
     /// The drafted bytes as the target reads them: composed, where its text is.
     fn read_by(&self, round: &Round<'_>, bytes: &[u8]) -> Result<Encoding, SpeculateError> {
-        let composed = self.draft.tokenizer.decomposes()
+        let composed = self.drafter.side.tokenizer.decomposes()
             && !bytes.is_ascii()
             && unicode::is_composed(round.committed.text());
         let bytes = if composed { unicode::compose(bytes) } else { bytes.to_vec() };
@@ -76,10 +75,7 @@ impl Proposer for Slem {
     }
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        clock.enter(Phase::Draft);
-        self.draft.session.reset();
-        self.drafted = 0;
-        self.context = prompt.clone();
+        self.drafter.begin(prompt, clock);
         Ok(())
     }
 
@@ -89,9 +85,7 @@ impl Proposer for Slem {
         bytes: &[u8],
         clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        clock.enter(Phase::Align);
-        self.context.commit(&self.draft.tokenizer, bytes)?;
-        Ok(())
+        self.drafter.commit(bytes, clock)
     }
 
     fn propose(
@@ -101,28 +95,28 @@ impl Proposer for Slem {
     ) -> Result<Proposal, SpeculateError> {
         clock.enter(Phase::Align);
         // A draft of single characters needs many ids for one target token.
-        let limit = (16 + 16 * round.budget).min(self.draft.session.model().context() / 4).max(1);
-        let mut state = self.draft.tokenizer.vocabulary().state_after(self.context.ids());
-        let head = self.draft.head_of(self.context.ids());
-        clock.enter(Phase::Draft);
-        self.draft.session.advance_window(self.context.ids(), head, limit)?;
+        let context = self.drafter.side.session.model().context();
+        let limit = (16 + 16 * round.budget).min(context / 4).max(1);
+        let mut state = self.drafter.state();
+        self.drafter.read(limit, clock)?;
         let mut drafted = Drafted::default();
         let mut encoding = Encoding::default();
         for step in 0..limit {
             let Some(id) = self.choose() else { break };
-            self.drafted += 1;
-            if !self.draft.tokenizer.vocabulary().is_token(id) {
+            self.drafter.count_drafted();
+            let vocabulary = self.drafter.side.tokenizer.vocabulary();
+            if !vocabulary.is_token(id) {
                 drafted.ended = !round.ignore_eos;
                 break;
             }
             clock.enter(Phase::Align);
-            self.draft.tokenizer.vocabulary().advance(&mut state, id, &mut drafted.bytes);
+            vocabulary.advance(&mut state, id, &mut drafted.bytes);
             encoding = self.read_by(round, &drafted.bytes)?;
             clock.enter(Phase::Draft);
             if complete(&encoding, false, round) >= round.budget || step + 1 == limit {
                 break;
             }
-            self.draft.session.push(id)?;
+            self.drafter.push(id)?;
         }
         clock.enter(Phase::Align);
         let kept = complete(&encoding, drafted.ended, round).max(1);
@@ -136,7 +130,6 @@ impl Proposer for Slem {
     }
 
     fn count(&self, tally: &mut Tally) {
-        tally.draft_model_tokens += self.drafted;
-        tally.draft_window_slides += self.draft.session.slides();
+        self.drafter.count(tally);
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use align::{Context, DecodeState, Overlap};
 use draft::Purpose;
 
+use super::drafter::Drafter;
 use super::identity::draft_law;
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
@@ -20,30 +21,22 @@ type TokenMap = Rc<Vec<(u32, u32)>>;
 
 /// A draft that speaks in the tokens that both vocabularies have.
 pub struct Tli {
-    draft: Side,
+    drafter: Drafter,
     temperature: f64,
-    context: Context,
     /// What the draft's tokens mean depends on the state that the text before them leaves.
     maps: HashMap<DecodeState, TokenMap>,
-    drafted: u64,
 }
 
 impl Tli {
     /// Computes the intersection in the clean state; others follow when they occur.
     pub fn new(draft: Side, target: &Side, temperature: f64) -> Self {
-        let mut method = Self {
-            draft,
-            temperature,
-            context: Context::default(),
-            maps: HashMap::new(),
-            drafted: 0,
-        };
+        let mut method = Self { drafter: Drafter::new(draft), temperature, maps: HashMap::new() };
         method.map(DecodeState::default(), target);
         method
     }
 
     fn map(&mut self, state: DecodeState, target: &Side) -> TokenMap {
-        let draft = &self.draft;
+        let draft = &self.drafter.side;
         let map = self.maps.entry(state).or_insert_with(|| {
             let mut overlap =
                 Overlap::after(state, draft.tokenizer.vocabulary(), target.tokenizer.vocabulary());
@@ -70,10 +63,7 @@ impl Proposer for Tli {
     }
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        clock.enter(Phase::Draft);
-        self.draft.session.reset();
-        self.drafted = 0;
-        self.context = prompt.clone();
+        self.drafter.begin(prompt, clock);
         Ok(())
     }
 
@@ -83,9 +73,7 @@ impl Proposer for Tli {
         bytes: &[u8],
         clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        clock.enter(Phase::Align);
-        self.context.commit(&self.draft.tokenizer, bytes)?;
-        Ok(())
+        self.drafter.commit(bytes, clock)
     }
 
     fn propose(
@@ -94,39 +82,37 @@ impl Proposer for Tli {
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
         clock.enter(Phase::Align);
-        let mut state = self.draft.tokenizer.vocabulary().state_after(self.context.ids());
+        let mut state = self.drafter.state();
         let mut map = self.map(state, round.target);
-        clock.enter(Phase::Draft);
-        let head = self.draft.head_of(self.context.ids());
-        let session = &mut self.draft.session;
-        session.advance_window(self.context.ids(), head, round.budget)?;
+        self.drafter.read(round.budget, clock)?;
         let mut proposal = Proposal::default();
-        let mut logits = self.draft.session.last_logits().to_vec();
         for step in 0..round.budget {
-            let Some(law) = draft_law(&logits, map.iter().copied(), self.temperature) else {
+            let pairs = map.iter().copied();
+            let Some(law) = draft_law(self.drafter.logits(), pairs, self.temperature) else {
                 break;
             };
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
             let token = law.draw(key);
             proposal.append(token, Origin::Sampled(law));
-            self.drafted += 1;
-            if step + 1 == round.budget || (round.target.is_end(token) && !round.ignore_eos) {
+            self.drafter.count_drafted();
+            let pair = map.binary_search_by_key(&token, |&(target_id, _)| target_id);
+            let (Ok(index), false) = (pair, round.ends_with(token)) else { break };
+            if step + 1 == round.budget {
                 break;
             }
-            let pair = map.binary_search_by_key(&token, |&(target_id, _)| target_id);
-            let draft_id = pair.map_or(token, |index| map[index].1);
+            let (_, draft_id) = map[index];
             let before = state;
-            self.draft.tokenizer.vocabulary().advance(&mut state, draft_id, &mut Vec::new());
+            let vocabulary = self.drafter.side.tokenizer.vocabulary();
+            vocabulary.advance(&mut state, draft_id, &mut Vec::new());
             if state != before {
                 map = self.map(state, round.target);
             }
-            logits = self.draft.session.push(draft_id)?.to_vec();
+            self.drafter.push(draft_id)?;
         }
         Ok(proposal)
     }
 
     fn count(&self, tally: &mut Tally) {
-        tally.draft_model_tokens += self.drafted;
-        tally.draft_window_slides += self.draft.session.slides();
+        self.drafter.count(tally);
     }
 }

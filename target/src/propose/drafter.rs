@@ -1,0 +1,77 @@
+//! A draft that follows the committed text: its context, its cache, and its counts of a prompt.
+//! What every method with a draft model has in common; it chooses no candidates.
+
+use align::{Context, DecodeState};
+
+use crate::error::SpeculateError;
+use crate::round::{Clock, Phase, Tally};
+use crate::side::Side;
+
+/// A draft with the text that it has been told of.
+pub(super) struct Drafter {
+    pub(super) side: Side,
+    context: Context,
+    drafted: u64,
+}
+
+impl Drafter {
+    pub(super) fn new(side: Side) -> Self {
+        Self { side, context: Context::default(), drafted: 0 }
+    }
+
+    pub(super) fn begin(&mut self, prompt: &Context, clock: &mut Clock) {
+        clock.enter(Phase::Draft);
+        self.side.session.reset();
+        self.drafted = 0;
+        self.context = prompt.clone();
+    }
+
+    /// Takes in committed bytes: the text is the truth, and the ids are what it reads as.
+    pub(super) fn commit(&mut self, bytes: &[u8], clock: &mut Clock) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Align);
+        self.context.commit(&self.side.tokenizer, bytes)?;
+        Ok(())
+    }
+
+    /// Takes in ids of the draft's own vocabulary.
+    pub(super) fn commit_ids(&mut self, ids: &[u32]) {
+        let mut state = self.state();
+        for &id in ids {
+            self.context.push(&self.side.tokenizer, &mut state, id);
+        }
+    }
+
+    /// The decoder state behind the text.
+    pub(super) fn state(&self) -> DecodeState {
+        self.side.tokenizer.vocabulary().state_after(self.context.ids())
+    }
+
+    /// Brings the cache to the text, with room for `room` more ids.
+    pub(super) fn read(&mut self, room: usize, clock: &mut Clock) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Draft);
+        let head = self.side.head_of(self.context.ids());
+        self.side.session.advance_window(self.context.ids(), head, room)?;
+        Ok(())
+    }
+
+    /// Logits behind what has been read.
+    pub(super) fn logits(&self) -> &[f32] {
+        self.side.session.last_logits()
+    }
+
+    /// Counts an id that the draft chose.
+    pub(super) fn count_drafted(&mut self) {
+        self.drafted += 1;
+    }
+
+    /// Reads an id that the draft chose.
+    pub(super) fn push(&mut self, id: u32) -> Result<(), SpeculateError> {
+        self.side.session.push(id)?;
+        Ok(())
+    }
+
+    pub(super) fn count(&self, tally: &mut Tally) {
+        tally.draft_model_tokens += self.drafted;
+        tally.draft_window_slides += self.side.session.slides();
+    }
+}
