@@ -14,8 +14,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the command.
-    pub fn run(&self, printer: &Printer) -> Result<()> {
+    /// Runs the command; `false` where something is wrong.
+    pub fn run(&self, printer: &Printer) -> Result<bool> {
         let diagnosis = Diagnosis::make();
         for problem in &diagnosis.problems {
             printer.say(&format!("spec doctor: {problem}"));
@@ -23,6 +23,6 @@ impl Args {
         let text =
             if self.json { serde_json::to_string_pretty(&diagnosis)? } else { diagnosis.to_text() };
         printer.data(&text)?;
-        Ok(())
+        Ok(diagnosis.problems.is_empty())
     }
 }

@@ -13,7 +13,7 @@ use crate::printer::Printer;
 #[derive(Debug, Parser)]
 #[command(name = "spec", version, about, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 ok, 2 usage or error. Data goes to standard output, talk to \
+    after_help = "Exit codes: 0 ok, 1 a check did not hold, 2 usage or error. Data goes to standard output, talk to \
                         standard error."
 )]
 pub struct Cli {
@@ -32,11 +32,11 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command.
-    pub fn run(&self, printer: &Printer) -> Result<()> {
+    /// Runs the command. `false` means that it ran, but a check that it makes did not hold.
+    pub fn run(&self, printer: &Printer) -> Result<bool> {
         match &self.command {
-            Command::Bench(args) => args.run(printer),
-            Command::Tokenize(args) => args.run(printer),
+            Command::Bench(args) => args.run(printer).map(|()| true),
+            Command::Tokenize(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
         }
     }
