@@ -1,45 +1,41 @@
 //! Rules with one error each, to show that the tests of losslessness find it.
 
 use align::Context;
-use draft::{Law, Purpose, Randomness};
+use draft::{Key, Law, Purpose, Randomness};
 use target::propose::Round;
+use target::verify::rejection::residual;
 use target::{
     Clock, Laws, Node, Origin, Proposal, Proposer, SpeculateError, Tally, Verdict, Verifier,
 };
 
-/// Draws from p itself where a candidate was rejected.
+/// Verification by rejection with one rule changed.
 #[derive(Clone, Copy, Debug)]
-pub struct NoResidual;
+pub enum Mutant {
+    /// Draws from p itself where a candidate was rejected.
+    NoResidual,
+    /// Accepts a candidate with its own probability under the draft.
+    AcceptsByDraft,
+}
 
-/// Accepts a candidate with its own probability under the draft.
-#[derive(Clone, Copy, Debug)]
-pub struct AcceptsByDraft;
-
-fn broken(
-    proposal: &Proposal,
-    laws: &dyn Laws,
-    randomness: Randomness,
-    start: usize,
-    rule: impl Fn(&Law, &Law, u32, f64) -> bool,
-    next: impl Fn(&Law, &Law, usize) -> u32,
-) -> Verdict {
-    let mut path = Vec::new();
-    for (index, Node { token, origin, .. }) in proposal.nodes().iter().enumerate() {
-        let p = laws.after(index.checked_sub(1));
-        let Origin::Sampled(q) = origin else { panic!("a law is needed") };
-        let position = start + index;
-        let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
-        if !rule(&p, q, *token, uniform) {
-            return Verdict { path, next: next(&p, q, position) };
+impl Mutant {
+    fn accepts(self, p: &Law, q: &Law, token: u32, uniform: f64) -> bool {
+        match self {
+            Self::NoResidual => uniform * q.probability(token) < p.probability(token),
+            Self::AcceptsByDraft => uniform < q.probability(token),
         }
-        path.push(index);
     }
-    let position = start + path.len();
-    let p = laws.after(path.last().copied());
-    Verdict { path, next: p.draw(randomness.key(position, Purpose::Target)) }
+
+    fn correction(self, p: &Law, q: &Law, key: Key) -> u32 {
+        match self {
+            Self::NoResidual => p.draw(key),
+            Self::AcceptsByDraft => {
+                key.draw(residual(p, q).map(|(id, mass)| (id, mass.ln()))).unwrap()
+            }
+        }
+    }
 }
 
-impl Verifier for NoResidual {
+impl Verifier for Mutant {
     fn verify(
         &self,
         proposal: &Proposal,
@@ -47,30 +43,21 @@ impl Verifier for NoResidual {
         randomness: Randomness,
         start: usize,
     ) -> Result<Verdict, SpeculateError> {
-        let rule = |p: &Law, q: &Law, token, uniform: f64| {
-            uniform * q.probability(token) < p.probability(token)
-        };
-        let next =
-            |p: &Law, _: &Law, position| p.draw(randomness.key(position, Purpose::Residual(start)));
-        Ok(broken(proposal, laws, randomness, start, rule, next))
-    }
-}
-
-impl Verifier for AcceptsByDraft {
-    fn verify(
-        &self,
-        proposal: &Proposal,
-        laws: &dyn Laws,
-        randomness: Randomness,
-        start: usize,
-    ) -> Result<Verdict, SpeculateError> {
-        let rule = |_: &Law, q: &Law, token, uniform: f64| uniform < q.probability(token);
-        let next = |p: &Law, q: &Law, position| {
-            let residual = target::verify::rejection::residual(p, q);
-            let key = randomness.key(position, Purpose::Residual(start));
-            key.draw(residual.map(|(id, mass)| (id, mass.ln()))).unwrap()
-        };
-        Ok(broken(proposal, laws, randomness, start, rule, next))
+        let mut path = Vec::new();
+        for (index, Node { token, origin, .. }) in proposal.nodes().iter().enumerate() {
+            let p = laws.after(index.checked_sub(1));
+            let Origin::Sampled(q) = origin else { panic!("a law is needed") };
+            let position = start + index;
+            let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
+            if !self.accepts(&p, q, *token, uniform) {
+                let key = randomness.key(position, Purpose::Residual(start));
+                return Ok(Verdict { path, next: self.correction(&p, q, key) });
+            }
+            path.push(index);
+        }
+        let key = randomness.key(start + path.len(), Purpose::Target);
+        let next = laws.after(path.last().copied()).draw(key);
+        Ok(Verdict { path, next })
     }
 }
 
