@@ -27,12 +27,16 @@ pub struct Context {
 impl Context {
     /// A context that begins with a raw prompt behind the tokenizer's own prefix.
     pub fn of_text(tokenizer: &Tokenizer, prompt: &[u8]) -> Result<Self, AlignError> {
-        let encoding = tokenizer.encode(prompt)?;
+        Ok(Self::of_encoding(tokenizer, prompt, tokenizer.encode(prompt)?))
+    }
+
+    /// The same, from the prompt's encoding.
+    pub fn of_encoding(tokenizer: &Tokenizer, prompt: &[u8], encoding: Encoding) -> Self {
         let mut context = Self::of_ids(tokenizer.prefix().to_vec());
         context.continues = false;
         context.text = prompt.to_vec();
         context.replace_from(0, 0, encoding);
-        Ok(context)
+        context
     }
 
     /// A context that begins with ids given from outside, such as a rendered chat prompt; only what

@@ -48,7 +48,6 @@ pub struct Tokenizer {
     kind: Kind,
     vocabulary: Vocabulary,
     prefix: Vec<u32>,
-    bos: Option<u32>,
     eos: Option<u32>,
     spaces_begin_tokens: bool,
 }
@@ -119,11 +118,10 @@ impl Tokenizer {
             token.as_ref().and_then(|token| tokenizer.id_of(token.text()))
         };
         let prefix = tokenizer.prefix().to_vec();
-        let bos = id(&config.bos_token).or(prefix.first().copied());
         let eos = id(&config.eos_token);
         let spaces_begin_tokens = vocabulary.spaces_begin_tokens();
         let kind = Kind::HuggingFace(Box::new(tokenizer));
-        Ok(Self { kind, vocabulary, prefix, bos, eos, spaces_begin_tokens })
+        Ok(Self { kind, vocabulary, prefix, eos, spaces_begin_tokens })
     }
 
     fn from_vocab(vocab: Vocab, config: &FolderConfig) -> Self {
@@ -150,7 +148,6 @@ impl Tokenizer {
             kind: Kind::TokenMonster(Box::new(vocab)),
             vocabulary,
             prefix,
-            bos: config.bos_token_id,
             eos: config.eos_token_id,
             spaces_begin_tokens: false,
         }
@@ -180,11 +177,6 @@ impl Tokenizer {
     /// `add_bos_token` is false).
     pub fn prefix(&self) -> &[u32] {
         &self.prefix
-    }
-
-    /// The beginning-of-text id, where one is known.
-    pub fn bos(&self) -> Option<u32> {
-        self.bos
     }
 
     /// The end-of-text id that the tokenizer's own files name, where they do.

@@ -14,13 +14,12 @@ pub struct Session {
     /// Ids after the head of the sequence that the window leaves out.
     skipped: usize,
     slides: u64,
-    decoded: u64,
 }
 
 impl Session {
     /// Wraps a model whose cache is empty.
     pub fn new(model: Box<dyn LanguageModel>) -> Self {
-        Self { model, ids: Vec::new(), last: None, skipped: 0, slides: 0, decoded: 0 }
+        Self { model, ids: Vec::new(), last: None, skipped: 0, slides: 0 }
     }
 
     /// The model.
@@ -43,15 +42,10 @@ impl Session {
         self.slides
     }
 
-    /// How many ids [`Self::push`] has read since [`Self::reset`].
-    pub fn decoded(&self) -> u64 {
-        self.decoded
-    }
-
     /// Forgets everything, counts included.
     pub fn reset(&mut self) {
         self.truncate(0);
-        (self.skipped, self.slides, self.decoded) = (0, 0, 0);
+        (self.skipped, self.slides) = (0, 0);
     }
 
     /// Forgets all but the first `length` ids.
@@ -105,7 +99,6 @@ impl Session {
 
     /// Reads one more id and gives the logits behind it.
     pub fn push(&mut self, id: u32) -> Result<&[f32], ModelError> {
-        self.decoded += 1;
         self.read(&[id])?;
         Ok(self.last.as_deref().unwrap_or_default())
     }

@@ -134,7 +134,8 @@ fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) -> R
     }
     let encoding = tokenizer.encode(text.as_bytes())?;
     let expressible = encoding.unknown == 0 && encoding.dropped == 0;
-    Ok(Reading { context: Context::of_text(tokenizer, text.as_bytes())?, expressible })
+    let context = Context::of_encoding(tokenizer, text.as_bytes(), encoding);
+    Ok(Reading { context, expressible })
 }
 
 /// The end of a raw prompt that fits into `room` target tokens, cut where a token begins.
