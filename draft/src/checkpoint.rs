@@ -1,33 +1,57 @@
 //! Weights on disk: one `model.safetensors`, or several named by `model.safetensors.index.json`,
 //! memory-mapped. Checks names, shapes and element types against what the configuration asks for
-//! before a byte is copied. Knows no architecture.
+//! before a byte is copied, and copies piece by piece, giving mapped pages back as it goes, so that
+//! loading needs little more memory than the model. Knows no architecture.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use memmap2::{Mmap, UncheckedAdvice};
+use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
 use crate::device::Compute;
 use crate::error::ModelError;
 
-/// Tensors that a checkpoint may hold although nothing needs them.
-const IGNORED: [&str; 2] = ["rotary_emb.inv_freq", "attn.bias"];
+/// Ends of names of tensors that a checkpoint may hold although nothing needs them.
+const IGNORED_ENDS: [&str; 2] = ["rotary_emb.inv_freq", "attn.bias"];
 
-/// A tied matrix may be stored under either name: the one that is asked for, and the other.
+/// Parts of a checkpoint beside the language model: vision, and heads for several tokens at once.
+const IGNORED_PARTS: [&str; 2] = ["model.visual.", "mtp."];
+
+/// Where the language model stands in a checkpoint with a vision part, and where it stands alone.
+const NESTED: (&str, &str) = ("model.language_model.", "model.");
+
+/// A tied matrix may be stored under either name.
 const TIED: (&str, &str) = ("model.embed_tokens.weight", "lm_head.weight");
+
+/// Bytes that are copied at once.
+const PIECE: usize = 8 << 20;
+
+/// A mapped file.
+#[derive(Debug)]
+struct Mapped {
+    path: PathBuf,
+    map: Mmap,
+}
+
+/// Where a tensor lies.
+#[derive(Debug)]
+struct Stored {
+    file: usize,
+    bytes: Range<usize>,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
 
 /// An opened checkpoint whose tensors are those that were asked for.
 #[derive(Debug)]
 pub struct Checkpoint {
-    files: Vec<(PathBuf, Mmap)>,
-    /// Which file holds a tensor.
-    places: BTreeMap<String, usize>,
-    /// Whether the tied matrix is stored as the head only.
-    stands_for_embedding: bool,
+    files: Vec<Mapped>,
+    tensors: BTreeMap<String, Stored>,
 }
 
 #[derive(Deserialize)]
@@ -39,124 +63,125 @@ impl Checkpoint {
     /// Opens the checkpoint of a model folder and compares it with the `expected` names and shapes.
     /// A tied head may be present although it is not expected.
     pub fn open(folder: &Path, expected: &[(String, Vec<usize>)]) -> Result<Self, ModelError> {
-        let mut checkpoint =
-            Self { files: Vec::new(), places: BTreeMap::new(), stands_for_embedding: false };
+        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new() };
         for path in files(folder)? {
-            let map = map(&path)?;
-            let index = checkpoint.files.len();
-            checkpoint.files.push((path, map));
-            let names: Vec<String> =
-                checkpoint.parse(index)?.names().into_iter().map(str::to_owned).collect();
-            checkpoint.places.extend(names.into_iter().map(|name| (name, index)));
+            checkpoint.add(path)?;
         }
         let wants_head = expected.iter().any(|(name, _)| name == TIED.1);
-        if let Some(&index) = checkpoint.places.get(TIED.1)
-            && !wants_head
-            && !checkpoint.places.contains_key(TIED.0)
+        if !wants_head
+            && !checkpoint.tensors.contains_key(TIED.0)
+            && let Some(head) = checkpoint.tensors.remove(TIED.1)
         {
-            checkpoint.stands_for_embedding = true;
-            checkpoint.places.remove(TIED.1);
-            checkpoint.places.insert(TIED.0.to_owned(), index);
+            checkpoint.tensors.insert(TIED.0.to_owned(), head);
         }
         checkpoint.check(expected)?;
         Ok(checkpoint)
     }
 
-    /// The name under which a tensor is stored.
-    fn stored_name<'a>(&self, name: &'a str) -> &'a str {
-        if self.stands_for_embedding && name == TIED.0 { TIED.1 } else { name }
+    fn add(&mut self, path: PathBuf) -> Result<(), ModelError> {
+        let map = map(&path)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
+            ModelError::Checkpoint { path: path.clone(), reason: error.to_string() }
+        })?;
+        // Behind the header and its length in 8 bytes.
+        let data = 8 + header;
+        for (name, info) in metadata.tensors() {
+            let (first, end) = info.data_offsets;
+            let name = match name.strip_prefix(NESTED.0) {
+                Some(rest) => format!("{}{rest}", NESTED.1),
+                None => name,
+            };
+            let stored = Stored {
+                file: self.files.len(),
+                bytes: data + first..data + end,
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+            };
+            self.tensors.insert(name, stored);
+        }
+        self.files.push(Mapped { path, map });
+        Ok(())
     }
 
-    fn view<'a>(
-        &self,
-        views: &SafeTensors<'a>,
-        path: &Path,
-        name: &str,
-    ) -> Result<TensorView<'a>, ModelError> {
-        views.tensor(self.stored_name(name)).map_err(|error| ModelError::Checkpoint {
-            path: path.into(),
-            reason: error.to_string(),
-        })
-    }
-
-    fn parse(&self, index: usize) -> Result<SafeTensors<'_>, ModelError> {
-        let (path, map) = &self.files[index];
-        SafeTensors::deserialize(map).map_err(|error| ModelError::Checkpoint {
-            path: path.clone(),
-            reason: error.to_string(),
-        })
+    fn path(&self, file: usize) -> PathBuf {
+        self.files.get(file).map_or_else(PathBuf::new, |mapped| mapped.path.clone())
     }
 
     fn check(&self, expected: &[(String, Vec<usize>)]) -> Result<(), ModelError> {
-        let views =
-            (0..self.files.len()).map(|index| self.parse(index)).collect::<Result<Vec<_>, _>>()?;
-        let first = self.files.first().map_or_else(PathBuf::new, |(path, _)| path.clone());
         for (name, shape) in expected {
-            let Some(&index) = self.places.get(name) else {
+            let Some(stored) = self.tensors.get(name) else {
                 return Err(ModelError::Missing {
-                    path: first,
+                    path: self.path(0),
                     name: name.clone(),
                     expected: shape.clone(),
                 });
             };
-            let path = self.files[index].0.clone();
-            let view = self.view(&views[index], &path, name)?;
-            if view.shape() != shape {
+            if stored.shape != *shape {
                 return Err(ModelError::Shape {
-                    path,
+                    path: self.path(stored.file),
                     name: name.clone(),
-                    found: view.shape().to_vec(),
+                    found: stored.shape.clone(),
                     expected: shape.clone(),
                 });
             }
-            kind(view.dtype()).ok_or_else(|| ModelError::DataType {
-                path: path.clone(),
+            kind(stored.dtype).ok_or_else(|| ModelError::DataType {
+                path: self.path(stored.file),
                 name: name.clone(),
-                found: format!("{:?}", view.dtype()),
+                found: format!("{:?}", stored.dtype),
             })?;
         }
-        self.check_extra(expected, &views)
-    }
-
-    fn check_extra(
-        &self,
-        expected: &[(String, Vec<usize>)],
-        views: &[SafeTensors<'_>],
-    ) -> Result<(), ModelError> {
         let known = |name: &str| {
             expected.iter().any(|(expected, _)| expected == name)
-                || name == "lm_head.weight"
-                || IGNORED.iter().any(|suffix| name.ends_with(suffix))
+                || name == TIED.1
+                || IGNORED_ENDS.iter().any(|end| name.ends_with(end))
+                || IGNORED_PARTS.iter().any(|part| name.starts_with(part))
         };
-        let extra: Vec<(&String, &usize)> =
-            self.places.iter().filter(|(name, _)| !known(name)).collect();
-        let Some(&(name, &index)) = extra.first() else { return Ok(()) };
-        let path = self.files[index].0.clone();
-        let found = self.view(&views[index], &path, name)?.shape().to_vec();
-        Err(ModelError::Extra { path, count: extra.len(), name: (*name).clone(), found })
+        let mut extra = self.tensors.iter().filter(|(name, _)| !known(name));
+        let Some((name, stored)) = extra.next() else { return Ok(()) };
+        Err(ModelError::Extra {
+            path: self.path(stored.file),
+            count: 1 + extra.count(),
+            name: name.clone(),
+            found: stored.shape.clone(),
+        })
+    }
+
+    /// Copies one tensor, in the compute type and on the compute device.
+    pub fn tensor(&self, name: &str, compute: Compute) -> Result<Tensor, ModelError> {
+        self.stack(&[name.to_owned()], compute)
     }
 
     /// Copies tensors with the same number of columns into one, rows behind rows, in the compute
     /// type and on the compute device.
     pub fn stack(&self, names: &[String], compute: Compute) -> Result<Tensor, ModelError> {
-        let parts =
-            names.iter().map(|name| self.tensor(name, compute)).collect::<Result<Vec<_>, _>>()?;
-        match &parts[..] {
-            [only] => Ok(only.shallow_clone()),
-            _ => Ok(Tensor::f_cat(&parts, 0)?),
+        let parts: Vec<&Stored> = names.iter().map(|name| &self.tensors[name]).collect();
+        let mut shape: Vec<i64> = parts[0].shape.iter().map(|&size| size as i64).collect();
+        if let Some(rows) = shape.first_mut() {
+            *rows = parts.iter().map(|part| part.shape[0] as i64).sum();
         }
+        let whole = Tensor::f_empty(&shape, (compute.kind, compute.device))?;
+        let flat = whole.view([-1]);
+        let mut first = 0;
+        for part in parts {
+            first += self.copy(part, &flat, first)?;
+        }
+        Ok(whole)
     }
 
-    /// Copies one tensor, in the compute type and on the compute device.
-    pub fn tensor(&self, name: &str, compute: Compute) -> Result<Tensor, ModelError> {
-        let index = self.places[name];
-        let path = &self.files[index].0;
-        let views = self.parse(index)?;
-        let view = self.view(&views, path, name)?;
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        let kind = kind(view.dtype()).unwrap_or(Kind::Float);
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?;
-        Ok(tensor.f_to_device(compute.device)?.f_to_kind(compute.kind)?)
+    /// Copies a stored tensor behind the first elements of `flat`, and gives how many it has.
+    fn copy(&self, stored: &Stored, flat: &Tensor, first: i64) -> Result<i64, ModelError> {
+        let map = &self.files[stored.file].map;
+        let kind = kind(stored.dtype).unwrap_or(Kind::Float);
+        let mut copied = 0;
+        let mut at = stored.bytes.start;
+        for piece in map[stored.bytes.clone()].chunks(PIECE) {
+            let count = (piece.len() / kind.elt_size_in_bytes()) as i64;
+            let source = Tensor::f_from_data_size(piece, &[count], kind)?;
+            flat.f_narrow(0, first + copied, count)?.f_copy_(&source)?;
+            release(map, at, piece.len());
+            (copied, at) = (copied + count, at + piece.len());
+        }
+        Ok(copied)
     }
 }
 
@@ -185,6 +210,13 @@ fn map(path: &Path) -> Result<Mmap, ModelError> {
     // SAFETY: the map is read-only. A file that another process cuts short meanwhile would raise
     // SIGBUS, as with every reader of mapped checkpoints.
     unsafe { Mmap::map(&file) }.map_err(read)
+}
+
+/// Takes pages that were read out of this process's memory. That it cannot be done is no error.
+#[expect(unsafe_code, reason = "advice on a mapping")]
+fn release(map: &Mmap, first: usize, length: usize) {
+    // SAFETY: the pages are a file's and read-only: whoever reads them again gets the same bytes.
+    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, first, length) };
 }
 
 fn kind(dtype: Dtype) -> Option<Kind> {

@@ -20,8 +20,8 @@ impl Compute {
     /// 32-bit floats on the CPU.
     pub const CPU: Self = Self { device: Device::Cpu, kind: Kind::Float };
 
-    /// Reads `cpu`, `cuda` or `cuda:N`, and `fp32` or `bf16` (by default fp32 on the CPU and bf16
-    /// on CUDA). A device that is asked for and cannot be used is an error, never a fall-back.
+    /// Reads `cpu`, `cuda` or `cuda:N`, and `fp32`, `bf16` or `fp16` (by default fp32 on the CPU and
+    /// bf16 on CUDA). A device that is asked for and cannot be used is an error, never a fall-back.
     pub fn parse(device: &str, dtype: Option<&str>) -> Result<Self, ModelError> {
         let device = match device {
             "cpu" => Device::Cpu,
@@ -39,9 +39,10 @@ impl Compute {
             None if device.is_cuda() => Kind::BFloat16,
             None | Some("fp32") => Kind::Float,
             Some("bf16") => Kind::BFloat16,
+            Some("fp16") => Kind::Half,
             Some(other) => {
                 return Err(ModelError::Device(format!(
-                    "unknown dtype `{other}`; dtypes are fp32, bf16"
+                    "unknown dtype `{other}`; dtypes are fp32, bf16, fp16"
                 )));
             }
         };

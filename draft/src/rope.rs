@@ -1,43 +1,51 @@
 //! Rotary position embedding (Su et al., 2104.09864) with Llama 3.1's scaling. Tables are computed
-//! once, in 32-bit floats as the reference does, and then cast.
+//! once, in 32-bit floats and by the operations of the reference, in its order: at position 131,071
+//! the last bit of a frequency is a hundredth of a radian.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::config::RopeConfig;
+use crate::config::{Llama3Scaling, RopeConfig};
 
 /// Cosines and signed sines of all positions so far needed.
 #[derive(Debug)]
 pub struct Rope {
-    frequencies: Vec<f32>,
+    config: RopeConfig,
+    dimensions: usize,
     cosines: Tensor,
     sines: Tensor,
     positions: usize,
 }
 
 impl Rope {
-    /// Tables for heads of `head_dim`, for `positions` positions.
+    /// Tables that turn `dimensions` of a head, for `positions` positions.
     pub fn new(
-        config: &RopeConfig,
-        head_dim: usize,
+        config: RopeConfig,
+        dimensions: usize,
         positions: usize,
         kind: Kind,
         device: Device,
     ) -> Self {
-        let frequencies = frequencies(config, head_dim);
-        let (cosines, sines) = tables(&frequencies, positions, kind, device);
-        Self { frequencies, cosines, sines, positions }
+        let empty = || Tensor::empty([0], (kind, device));
+        let mut rope = Self { config, dimensions, cosines: empty(), sines: empty(), positions: 0 };
+        rope.reserve(positions);
+        rope
     }
 
     /// Makes the tables long enough for `positions` positions.
     pub fn reserve(&mut self, positions: usize) {
-        if positions > self.positions {
-            let (kind, device) = (self.cosines.kind(), self.cosines.device());
-            (self.cosines, self.sines) = tables(&self.frequencies, positions, kind, device);
-            self.positions = positions;
+        if positions <= self.positions {
+            return;
         }
+        let (kind, device) = (self.cosines.kind(), self.cosines.device());
+        let finish = |table: Tensor| table.unsqueeze(1).to_device(device).to_kind(kind);
+        let (cosines, sines) = tables(&self.config, self.dimensions, positions);
+        let half = (self.dimensions / 2) as i64;
+        let signed = Tensor::cat(&[sines.narrow(1, 0, half).neg(), sines.narrow(1, half, half)], 1);
+        (self.cosines, self.sines) = (finish(cosines), finish(signed));
+        self.positions = positions;
     }
 
-    /// Rows of the tables, `[n, 1, head_dim]` each, for positions `first .. first + n`.
+    /// Rows of the tables, `[n, 1, dimensions]` each, for positions `first .. first + n`.
     pub fn rows(&self, first: usize, count: usize) -> Rotation {
         let row = |table: &Tensor| table.narrow(0, first as i64, count as i64);
         Rotation { cosines: row(&self.cosines), sines: row(&self.sines) }
@@ -58,49 +66,56 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Rotates heads `[n, heads, head_dim]`. The second half of a head is the imaginary part of the
-    /// first; rolling a head by half swaps them, and the sign is in the sines.
+    /// Rotates the leading dimensions of heads `[n, heads, head_dim]`.
     pub fn apply(&self, heads: &Tensor) -> Tensor {
+        let (turned, all) = (self.cosines.size()[2], heads.size()[2]);
+        if turned == all {
+            return self.turn(heads);
+        }
+        let rest = heads.narrow(2, turned, all - turned);
+        Tensor::cat(&[self.turn(&heads.narrow(2, 0, turned)), rest], 2)
+    }
+
+    /// The second half is the imaginary part of the first; rolling by half swaps them, and the sign
+    /// is in the sines.
+    fn turn(&self, heads: &Tensor) -> Tensor {
         let half = heads.size()[2] / 2;
         heads * &self.cosines + heads.roll([half], [2]) * &self.sines
     }
 }
 
-/// Angular frequencies, `head_dim / 2` of them.
-fn frequencies(config: &RopeConfig, head_dim: usize) -> Vec<f32> {
-    (0..head_dim / 2)
-        .map(|pair| {
-            let exponent = (2 * pair) as f32 / head_dim as f32;
-            let frequency = 1.0 / (config.theta as f32).powf(exponent);
-            scale(config, frequency) / config.linear_factor as f32
-        })
-        .collect()
+/// Cosines and sines `[positions, dimensions]` in 32-bit floats on the CPU; the second half of the
+/// dimensions repeats the first.
+pub fn tables(config: &RopeConfig, dimensions: usize, positions: usize) -> (Tensor, Tensor) {
+    let frequencies = frequencies(config, dimensions).unsqueeze(0);
+    let places = Tensor::arange(positions as i64, (Kind::Float, Device::Cpu)).unsqueeze(1);
+    let angles = places * frequencies;
+    let (cosine, sine) = (angles.cos(), angles.sin());
+    (Tensor::cat(&[&cosine, &cosine], 1), Tensor::cat(&[&sine, &sine], 1))
+}
+
+/// Angular frequencies, `dimensions / 2` of them.
+fn frequencies(config: &RopeConfig, dimensions: usize) -> Tensor {
+    let steps = Tensor::arange_start_step(0, dimensions as i64, 2, (Kind::Float, Device::Cpu));
+    let exponents = steps / dimensions as f64;
+    let frequencies = Tensor::pow_scalar(config.theta, &exponents).reciprocal();
+    let scaled = match &config.llama3 {
+        Some(scaling) => stretch(&frequencies, scaling),
+        None => frequencies,
+    };
+    scaled / config.linear_factor
 }
 
 /// Llama 3.1's rule: long wavelengths are divided by the factor, short ones left alone, those
 /// between interpolated.
-fn scale(config: &RopeConfig, frequency: f32) -> f32 {
-    let Some(llama3) = &config.llama3 else { return frequency };
-    let original = llama3.original_max_position_embeddings as f32;
-    let (low, high) = (llama3.low_freq_factor as f32, llama3.high_freq_factor as f32);
-    let factor = llama3.factor as f32;
-    let wavelength = 2.0 * std::f32::consts::PI / frequency;
-    if wavelength > original / low {
-        frequency / factor
-    } else if wavelength < original / high {
-        frequency
-    } else {
-        let smooth = (original / wavelength - low) / (high - low);
-        (1.0 - smooth) * frequency / factor + smooth * frequency
-    }
-}
-
-fn tables(frequencies: &[f32], positions: usize, kind: Kind, device: Device) -> (Tensor, Tensor) {
-    let half = Tensor::from_slice(frequencies).unsqueeze(0);
-    let angles = Tensor::arange(positions as i64, (Kind::Float, Device::Cpu)).unsqueeze(1) * half;
-    let finish = |table: Tensor| table.unsqueeze(1).to_device(device).to_kind(kind);
-    let (cosine, sine) = (angles.cos(), angles.sin());
-    let cosines = Tensor::cat(&[&cosine, &cosine], 1);
-    let sines = Tensor::cat(&[&sine.neg(), &sine], 1);
-    (finish(cosines), finish(sines))
+fn stretch(frequencies: &Tensor, scaling: &Llama3Scaling) -> Tensor {
+    let (low, high) = (scaling.low_freq_factor, scaling.high_freq_factor);
+    let original = scaling.original_max_position_embeddings;
+    let wavelengths = frequencies.reciprocal() * (2.0 * std::f64::consts::PI);
+    let is_long = wavelengths.gt(original / low);
+    let is_short = wavelengths.lt(original / high);
+    let divided = (frequencies / scaling.factor).where_self(&is_long, frequencies);
+    let smooth = (wavelengths.reciprocal() * original - low) / (high - low);
+    let between = (1.0 - &smooth) * &divided / scaling.factor + &smooth * &divided;
+    divided.where_self(&is_long.logical_or(&is_short), &between)
 }

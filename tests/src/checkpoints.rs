@@ -23,7 +23,7 @@ pub fn tiny_config(vocab_size: usize) -> Value {
 /// Writes `config.json` and a `model.safetensors` of random weights of the shapes that it asks for.
 pub fn write_llama(folder: &Path, config: &Value, seed: u64) {
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    let tensors = ModelConfig::read(folder).unwrap().llama.tensors();
+    let tensors = ModelConfig::read(folder).unwrap().shape.tensors();
     let data: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .into_iter()
         .enumerate()

@@ -115,7 +115,7 @@ pub struct Args {
     /// Where models compute: cpu, cuda or cuda:N. Never falls back.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// fp32 or bf16 [default: fp32 on the CPU, bf16 on CUDA].
+    /// fp32, bf16 or fp16 [default: fp32 on the CPU, bf16 on CUDA].
     #[arg(long)]
     dtype: Option<String>,
     /// Seed of everything random.

@@ -1,0 +1,140 @@
+//! Rotary grouped-query attention (Ainslie et al., 2305.13245) over a cache, and Qwen3.5's additions
+//! to it: norms over heads and an output gate. Batch size 1.
+
+use tch::Tensor;
+
+use super::layers::{Linear, RmsNorm};
+use super::placement::{Placement, View};
+use crate::cache::KvCache;
+use crate::config::Decoder;
+use crate::error::ModelError;
+
+/// Queries of one key head, up to which those of several query heads are read as one.
+const FEW: i64 = 256;
+
+/// The attention of one layer.
+#[derive(Debug)]
+pub(super) struct Attention {
+    pub(super) heads: i64,
+    pub(super) kv_heads: i64,
+    pub(super) head_dim: i64,
+    /// Queries, keys and values in one map. With a gate, each query head is followed by its gate.
+    pub(super) inputs: Linear,
+    pub(super) output: Linear,
+    /// Norm over each query and key head, `[heads + kv_heads, head_dim]`.
+    pub(super) head_norm: Option<RmsNorm>,
+    /// Whether the output is multiplied by a sigmoid of the gate.
+    pub(super) gated: bool,
+    /// Which layer of the cache is its own.
+    pub(super) slot: usize,
+}
+
+/// The input, mapped to heads `[n, heads, head_dim]`.
+struct Heads {
+    queries_keys: Tensor,
+    values: Tensor,
+    gate: Option<Tensor>,
+}
+
+impl Attention {
+    /// A plain attention layer with the sizes of a decoder.
+    pub(super) fn new(sizes: &Decoder, inputs: Linear, output: Linear, slot: usize) -> Self {
+        Self {
+            heads: sizes.heads as i64,
+            kv_heads: sizes.kv_heads as i64,
+            head_dim: sizes.head_dim as i64,
+            inputs,
+            output,
+            head_norm: None,
+            gated: false,
+            slot,
+        }
+    }
+
+    /// Maps `[n, hidden]` to `[n, hidden]`, and writes keys and values into the cache.
+    pub(super) fn forward(
+        &self,
+        input: &Tensor,
+        placement: &Placement,
+        cache: &mut KvCache,
+    ) -> Result<Tensor, ModelError> {
+        let Heads { queries_keys, values, gate } = self.heads(&self.inputs.apply(input));
+        let normed = match &self.head_norm {
+            Some(norm) => norm.apply(&queries_keys),
+            None => queries_keys,
+        };
+        let turned = placement.rotation.apply(&normed).transpose(0, 1);
+        let keys = turned.narrow(0, self.heads, self.kv_heads);
+        let (keys, values) = cache.write(self.slot, &keys, &values.transpose(0, 1));
+        let seen = |all: &Tensor| {
+            all.narrow(1, placement.first, all.size()[1] - placement.first).unsqueeze(0)
+        };
+        let queries = turned.narrow(0, 0, self.heads);
+        let mixed = self.mix(&queries, &seen(&keys), &seen(&values), &placement.view)?;
+        let gated = match gate {
+            Some(gate) => mixed * gate.sigmoid(),
+            None => mixed,
+        };
+        Ok(self.output.apply(&gated))
+    }
+
+    fn heads(&self, mapped: &Tensor) -> Heads {
+        let (count, dim) = (mapped.size()[0], self.head_dim);
+        if !self.gated {
+            let all = mapped.view([count, self.heads + 2 * self.kv_heads, dim]);
+            return Heads {
+                queries_keys: all.narrow(1, 0, self.heads + self.kv_heads),
+                values: all.narrow(1, self.heads + self.kv_heads, self.kv_heads),
+                gate: None,
+            };
+        }
+        let width = 2 * self.heads * dim;
+        let both = mapped.narrow(1, 0, width).view([count, self.heads, 2 * dim]);
+        let rest = mapped.narrow(1, width, 2 * self.kv_heads * dim);
+        let rest = rest.view([count, 2 * self.kv_heads, dim]);
+        let (queries, gate) = (both.narrow(2, 0, dim), both.narrow(2, dim, dim));
+        Heads {
+            queries_keys: Tensor::cat(&[queries, rest.narrow(1, 0, self.kv_heads)], 1),
+            values: rest.narrow(1, self.kv_heads, self.kv_heads),
+            gate: Some(gate.reshape([count, self.heads * dim])),
+        }
+    }
+
+    /// Mixes values `[1, kv_heads, positions, head_dim]` for queries `[heads, n, head_dim]` into
+    /// `[n, heads × head_dim]`.
+    fn mix(
+        &self,
+        queries: &Tensor,
+        keys: &Tensor,
+        values: &Tensor,
+        view: &View,
+    ) -> Result<Tensor, ModelError> {
+        let (count, group) = (queries.size()[1], self.heads / self.kv_heads);
+        // Of a few ids, the query heads that share a key head become further queries of that head,
+        // which spares copies of keys and values.
+        let is_causal = matches!(view, View::Causal);
+        let folds = !is_causal && group * count <= FEW;
+        let mask = match view {
+            View::Masked(mask) if folds => Some(mask.repeat([group, 1])),
+            View::Masked(mask) => Some(mask.shallow_clone()),
+            View::All | View::Causal => None,
+        };
+        let queries = if folds {
+            queries.reshape([1, self.kv_heads, group * count, self.head_dim])
+        } else {
+            queries.unsqueeze(0)
+        };
+        let mixed = Tensor::f_scaled_dot_product_attention(
+            &queries,
+            keys,
+            values,
+            mask.as_ref(),
+            0.0,
+            is_causal,
+            None::<f64>,
+            !folds && group > 1,
+        )?;
+        let mixed = mixed.reshape([self.heads, count, self.head_dim]).transpose(0, 1);
+        Ok(mixed.reshape([count, self.heads * self.head_dim]))
+    }
+}

@@ -1,0 +1,262 @@
+//! A decoder as a whole: embedding, layers, norm, head, with its cache and what it has read. Batch
+//! size 1; a tree of ids is read in one pass. Knows ids and tensors only.
+
+use tch::{Kind, Tensor};
+
+use super::attention::Attention;
+use super::delta::DeltaNet;
+use super::layers::{FeedForward, Loader, RmsNorm};
+use super::placement::{Placement, Span};
+use super::recurrence::{Pass, Recurrence};
+use crate::cache::KvCache;
+use crate::config::{Decoder, DeltaConfig};
+use crate::device::Compute;
+use crate::error::ModelError;
+use crate::language_model::{LanguageModel, Logits, Wanted};
+use crate::rope::Rope;
+
+/// Ids that are read in one pass, at most: longer rows are read piece by piece.
+const PIECE: usize = 512;
+
+/// Positions that rotary tables are made for at first.
+const FIRST_POSITIONS: usize = 512;
+
+/// How a layer mixes positions.
+#[derive(Debug)]
+pub(super) enum Mixing {
+    Attention(Attention),
+    Delta(DeltaNet),
+}
+
+/// One layer of a decoder.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) before_mixing: RmsNorm,
+    pub(super) mixing: Mixing,
+    pub(super) before_feed_forward: RmsNorm,
+    pub(super) feed_forward: FeedForward,
+}
+
+/// What the layers need beside their weights.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) sizes: &'a Decoder,
+    /// How many positions back attention sees, itself included.
+    pub(super) window: Option<usize>,
+    /// Sizes of delta nets, where there are any.
+    pub(super) delta: Option<&'a DeltaConfig>,
+}
+
+/// A decoder with its cache.
+#[derive(Debug)]
+pub(super) struct Network {
+    sizes: Decoder,
+    window: Option<usize>,
+    compute: Compute,
+    embedding: Tensor,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    head: Tensor,
+    rope: Rope,
+    cache: KvCache,
+    recurrence: Recurrence,
+    /// What has been read. The cache may hold less: the rest is read again before anything else.
+    ids: Vec<u32>,
+}
+
+impl Network {
+    /// Reads what is outside the layers.
+    pub(super) fn new(
+        plan: &Plan<'_>,
+        layers: Vec<Layer>,
+        norm: RmsNorm,
+        loader: &Loader<'_>,
+    ) -> Result<Self, ModelError> {
+        let (sizes, compute) = (plan.sizes.clone(), loader.compute);
+        let Compute { kind, device } = compute;
+        let embedding = loader.tensor("model.embed_tokens.weight")?;
+        let head =
+            if sizes.tied { embedding.shallow_clone() } else { loader.tensor("lm_head.weight")? };
+        let nets = layers.iter().filter(|layer| matches!(layer.mixing, Mixing::Delta(_))).count();
+        let delta = plan.delta.copied().unwrap_or_default();
+        let positions = sizes.context.min(FIRST_POSITIONS);
+        Ok(Self {
+            window: plan.window,
+            compute,
+            embedding,
+            head,
+            norm,
+            rope: Rope::new(sizes.rope, sizes.rotary_dim, positions, kind, device),
+            cache: KvCache::new(layers.len() - nets, sizes.kv_heads, sizes.head_dim, kind, device),
+            recurrence: Recurrence::new(nets, &delta, kind, device),
+            layers,
+            sizes,
+            ids: Vec::new(),
+        })
+    }
+
+    fn check(&self, ids: &[u32]) -> Result<(), ModelError> {
+        let rows = self.sizes.vocab_size;
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= rows) {
+            return Err(ModelError::Id { id, rows });
+        }
+        let wanted = self.ids.len() + ids.len();
+        if wanted > self.sizes.context {
+            return Err(ModelError::Context { wanted, context: self.sizes.context });
+        }
+        Ok(())
+    }
+
+    /// Reads what was read before and the cache does not hold any more.
+    fn catch_up(&mut self) -> Result<(), ModelError> {
+        let held = self.cache.length();
+        let missing = self.ids.split_off(held);
+        let read = self.read_row(&missing);
+        self.ids.truncate(held);
+        self.ids.extend(missing);
+        read.map(drop)
+    }
+
+    /// Reads ids in a row, piece by piece, and gives the stream behind the last piece and behind
+    /// each piece before it.
+    fn read_row(&mut self, ids: &[u32]) -> Result<Vec<Tensor>, ModelError> {
+        ids.chunks(PIECE)
+            .map(|piece| {
+                let stream = self.pass(piece, None)?;
+                if !self.recurrence.is_empty() {
+                    let path: Vec<usize> = (0..piece.len()).collect();
+                    self.recurrence.follow(self.cache.length() - piece.len(), &path);
+                }
+                self.ids.extend_from_slice(piece);
+                Ok(stream)
+            })
+            .collect()
+    }
+
+    /// Runs the layers on ids behind the cached ones and gives the stream `[n, hidden]`.
+    fn pass(
+        &mut self,
+        ids: &[u32],
+        parents: Option<&[Option<usize>]>,
+    ) -> Result<Tensor, ModelError> {
+        let _guard = tch::no_grad_guard();
+        let Compute { kind, device } = self.compute;
+        let (past, count) = (self.cache.length(), ids.len());
+        self.cache.reserve(count);
+        let positions =
+            (past + count).next_power_of_two().min(self.sizes.context.max(past + count));
+        self.rope.reserve(positions);
+        let indices: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let indices = Tensor::f_from_slice(&indices)?.f_to_device(device)?;
+        let mut stream = Tensor::f_embedding(&self.embedding, &indices, -1, false, false)?;
+        let span = Span { past, count, parents };
+        let placement = Placement::new(span, self.window, &self.rope, (kind, device))?;
+        let chain: Vec<Option<usize>> = (0..count).map(|node| node.checked_sub(1)).collect();
+        let parents = parents.unwrap_or(&chain);
+        let windows = self.recurrence.windows(parents);
+        let mut traces = Vec::new();
+        for layer in &self.layers {
+            let input = layer.before_mixing.apply(&stream);
+            let mixed = match &layer.mixing {
+                Mixing::Attention(attention) => {
+                    attention.forward(&input, &placement, &mut self.cache)?
+                }
+                Mixing::Delta(net) => {
+                    let state = self.recurrence.state(net.slot);
+                    let (mixed, trace) = net.forward(&input, state, &windows, parents);
+                    traces.push(trace);
+                    mixed
+                }
+            };
+            stream += mixed;
+            stream += layer.feed_forward.apply(&layer.before_feed_forward.apply(&stream));
+        }
+        self.cache.advance(count);
+        self.recurrence.hold(Pass { windows, traces });
+        Ok(stream)
+    }
+
+    /// Logits behind the rows of a stream, on the host.
+    fn logits(&self, streams: &[Tensor]) -> Result<Logits, ModelError> {
+        let _guard = tch::no_grad_guard();
+        let rows: i64 = streams.iter().map(|stream| stream.size()[0]).sum();
+        let width = self.sizes.vocab_size;
+        let mut values = vec![0f32; rows as usize * width];
+        let mut first = 0;
+        for stream in streams {
+            let logits = self.norm.apply(stream).f_linear(&self.head, None::<&Tensor>)?;
+            let logits = logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
+            let count = logits.numel();
+            logits.contiguous().f_copy_data(&mut values[first..first + count], count)?;
+            first += count;
+        }
+        Ok(Logits::new(values, width))
+    }
+}
+
+impl LanguageModel for Network {
+    fn rows(&self) -> usize {
+        self.sizes.vocab_size
+    }
+
+    fn context(&self) -> usize {
+        self.sizes.context
+    }
+
+    fn length(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn extend(&mut self, ids: &[u32], wanted: Wanted) -> Result<Logits, ModelError> {
+        if ids.is_empty() {
+            return Ok(Logits::default());
+        }
+        self.check(ids)?;
+        self.catch_up()?;
+        let before = self.ids.len();
+        let read = self.read_row(ids).and_then(|streams| match (wanted, streams.last()) {
+            (Wanted::Last, Some(last)) => self.logits(&[last.narrow(0, last.size()[0] - 1, 1)]),
+            _ => self.logits(&streams),
+        });
+        if read.is_err() {
+            self.truncate(before);
+        }
+        read
+    }
+
+    fn extend_tree(
+        &mut self,
+        ids: &[u32],
+        parents: &[Option<usize>],
+    ) -> Result<Logits, ModelError> {
+        if ids.is_empty() {
+            return Ok(Logits::default());
+        }
+        self.check(ids)?;
+        self.catch_up()?;
+        let before = self.ids.len();
+        let read = self.pass(ids, Some(parents)).and_then(|stream| self.logits(&[stream]));
+        self.ids.extend_from_slice(ids);
+        if read.is_err() {
+            self.truncate(before);
+        }
+        read
+    }
+
+    fn keep_path(&mut self, base: usize, path: &[usize]) {
+        self.cache.keep(base, path);
+        self.recurrence.follow(base, path);
+        let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
+        self.ids.truncate(base);
+        self.ids.extend(kept);
+    }
+
+    fn truncate(&mut self, length: usize) {
+        if length >= self.ids.len() {
+            return;
+        }
+        self.ids.truncate(length);
+        let held = if self.recurrence.is_empty() { length } else { self.recurrence.rewind(length) };
+        self.cache.truncate(held);
+    }
+}
