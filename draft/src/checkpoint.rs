@@ -29,7 +29,7 @@ const NESTED: (&str, &str) = ("model.language_model.", "model.");
 const TIED: (&str, &str) = ("model.embed_tokens.weight", "lm_head.weight");
 
 /// Bytes that are copied at once.
-const PIECE: usize = 8 << 20;
+const PIECE: usize = 256 << 10;
 
 /// A mapped file.
 #[derive(Debug)]

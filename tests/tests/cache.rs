@@ -176,7 +176,7 @@ fn rolling_back_and_reading_again_gives_the_same_bits() {
     for kind in KINDS {
         let mut model = tiny(kind);
         model.extend(&ids[..40], Wanted::Last).unwrap();
-        let mut steps = |model: &mut dyn LanguageModel, from: usize| -> Vec<Vec<f32>> {
+        let steps = |model: &mut dyn LanguageModel, from: usize| -> Vec<Vec<f32>> {
             let read = |&id: &u32| model.extend(&[id], Wanted::Last).unwrap().last().to_vec();
             ids[from..].iter().map(read).collect()
         };
