@@ -1,6 +1,7 @@
 #!/bin/sh
 # tests/gpu.sh [SHARED]: everything that needs a GPU, in one run. Ends with 0 only if all of it holds:
-# libtorch uses the GPU, parity and cache tests hold on it in 32-bit floats, greedy ids of a real
+# libtorch uses the GPU, parity and cache tests hold on it (the parity of every architecture, too),
+# greedy ids of a real
 # pair are the CPU's, and the pair runs in bf16.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,7 +15,7 @@ names = [device["name"] for device in found["devices"] if device["fp32"] and dev
 sys.exit(0 if "cuda:0" in names and not found["problems"] else "no working GPU: " + str(found))'
 
 SPEC_TEST_DEVICE=cuda cargo test --release --locked -p spec-tests \
-    --test parity --test cache --test pairs -- --test-threads 1
+    --test architectures --test parity --test cache --test pairs -- --test-threads 1
 
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
