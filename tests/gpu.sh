@@ -1,8 +1,7 @@
 #!/bin/sh
 # tests/gpu.sh [SHARED]: everything that needs a GPU, in one run. Ends with 0 only if all of it holds:
-# libtorch uses the GPU, parity and cache tests hold on it (the parity of every architecture, too),
-# greedy ids of a real
-# pair are the CPU's, and the pair runs in bf16.
+# libtorch uses the GPU, parity (that of every architecture, too) and cache tests hold on it, greedy
+# ids of a real pair are the CPU's, and the pair runs in bf16.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 shared=${1:-$root/../shared}
