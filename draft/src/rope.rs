@@ -39,7 +39,7 @@ impl Rope {
         let (kind, device) = (self.cosines.kind(), self.cosines.device());
         let finish = |table: Tensor| table.unsqueeze(1).to_device(device).to_kind(kind);
         let (cosines, sines) = tables(&self.config, self.dimensions, positions);
-        let half = (self.dimensions / 2) as i64;
+        let half = sines.size()[1] / 2;
         let signed = Tensor::cat(&[sines.narrow(1, 0, half).neg(), sines.narrow(1, half, half)], 1);
         (self.cosines, self.sines) = (finish(cosines), finish(signed));
         self.positions = positions;
@@ -85,7 +85,7 @@ impl Rotation {
 }
 
 /// Cosines and sines `[positions, dimensions]` in 32-bit floats on the CPU; the second half of the
-/// dimensions repeats the first.
+/// dimensions repeats the first. An odd number of dimensions is rounded up.
 pub fn tables(config: &RopeConfig, dimensions: usize, positions: usize) -> (Tensor, Tensor) {
     let frequencies = frequencies(config, dimensions).unsqueeze(0);
     let places = Tensor::arange(positions as i64, (Kind::Float, Device::Cpu)).unsqueeze(1);
@@ -94,7 +94,7 @@ pub fn tables(config: &RopeConfig, dimensions: usize, positions: usize) -> (Tens
     (Tensor::cat(&[&cosine, &cosine], 1), Tensor::cat(&[&sine, &sine], 1))
 }
 
-/// Angular frequencies, `dimensions / 2` of them.
+/// Angular frequencies, one for two dimensions.
 fn frequencies(config: &RopeConfig, dimensions: usize) -> Tensor {
     let steps = Tensor::arange_start_step(0, dimensions as i64, 2, (Kind::Float, Device::Cpu));
     let exponents = steps / dimensions as f64;

@@ -21,7 +21,8 @@ pub struct Decoder {
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// How many leading dimensions of a head are turned by the rotary embedding.
+    /// How many leading dimensions of a head are turned by the rotary embedding; of an odd number,
+    /// one more is, as in transformers.
     pub rotary_dim: usize,
     /// Positions the model was made for.
     pub context: usize,
@@ -104,7 +105,7 @@ impl Decoder {
                 self.heads, self.kv_heads
             ));
         }
-        if !self.rotary_dim.is_multiple_of(2) || self.rotary_dim > self.head_dim {
+        if self.rotary_dim.next_multiple_of(2) > self.head_dim {
             return Err(format!(
                 "{} dimensions of a head of {} cannot be turned: rotary needs pairs",
                 self.rotary_dim, self.head_dim
