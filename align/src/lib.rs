@@ -4,6 +4,7 @@
 //! the common currency in which a draft's vocabulary meets a target's.
 
 pub mod context;
+pub mod decoder;
 pub mod error;
 pub mod huggingface;
 pub mod overlap;
@@ -14,6 +15,7 @@ pub mod utf8;
 pub mod vocabulary;
 
 pub use context::Context;
+pub use decoder::Decoder;
 pub use error::AlignError;
 pub use overlap::Overlap;
 pub use tokenizer::{Encoding, Tokenizer};

@@ -179,6 +179,13 @@ impl Tokenizer {
         &self.prefix
     }
 
+    /// Sets the ids that belong in front of every prompt, for a model that begins with a special
+    /// which its tokenizer's files do not ask for. [`Self::encode_reference`] stays as the files
+    /// say.
+    pub fn set_prefix(&mut self, ids: Vec<u32>) {
+        self.prefix = ids;
+    }
+
     /// The end-of-text id that the tokenizer's own files name, where they do.
     pub fn eos(&self) -> Option<u32> {
         self.eos
@@ -193,12 +200,16 @@ impl Tokenizer {
     /// of the text is taken away again.
     pub fn decode(&self, ids: &[u32]) -> Vec<u8> {
         let mut bytes = self.vocabulary.decode(ids);
-        let puts_space =
-            matches!(&self.kind, Kind::HuggingFace(tokenizer) if tokenizer.puts_space_in_front());
-        if puts_space && bytes.first() == Some(&b' ') {
+        if self.puts_space_in_front() && bytes.first() == Some(&b' ') {
             bytes.remove(0);
         }
         bytes
+    }
+
+    /// Whether a space is put in front of a text that is encoded, to be taken away when the ids are
+    /// decoded.
+    pub fn puts_space_in_front(&self) -> bool {
+        matches!(&self.kind, Kind::HuggingFace(tokenizer) if tokenizer.puts_space_in_front())
     }
 
     /// Ids of a text as the reference implementation gives them. For a `tokenizer.json`,

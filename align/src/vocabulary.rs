@@ -179,6 +179,12 @@ impl Vocabulary {
         self.by_bytes.get(first).filter(|(token, _)| &**token == bytes).map(|&(_, id)| id)
     }
 
+    /// The id of a control token by its name.
+    pub fn special(&self, name: &str) -> Option<u32> {
+        let is_it = |entry: &Entry| matches!(entry, Entry::Special(own) if **own == *name);
+        self.entries.iter().position(is_it).map(|id| id as u32)
+    }
+
     /// The id of a single byte.
     pub fn byte(&self, byte: u8) -> Option<u32> {
         self.single_bytes.get(&byte).copied()

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod generate;
 pub mod language_model;
 pub mod law;
 pub mod model;

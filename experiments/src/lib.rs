@@ -4,11 +4,15 @@
 pub mod bench;
 pub mod cli;
 pub mod doctor;
+pub mod explore;
+pub mod generate;
 pub mod hub;
 pub mod printer;
 pub mod prompts;
+pub mod published;
 pub mod registry;
 pub mod report;
+pub mod settings;
 pub mod source;
 pub mod statistics;
 pub mod template;

@@ -1,7 +1,7 @@
 //! The only place that prints: data to standard output, talk to standard error. Progress is hidden
 //! where standard error is no terminal; a line every half minute takes its place there.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,6 +24,18 @@ impl Printer {
             out.write_all(b"\n")?;
         }
         out.flush()
+    }
+
+    /// Writes a piece of data to standard output at once, exactly as it is.
+    pub fn piece(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Standard output for data that is too much to be held as one text; to be flushed at its end.
+    pub fn stream(&self) -> BufWriter<StdoutLock<'static>> {
+        BufWriter::with_capacity(1 << 16, io::stdout().lock())
     }
 
     /// Says something on standard error. That nobody listens is no error.

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use align::Tokenizer;
 use anyhow::{Context, Result, anyhow, bail};
+use draft::config::ModelConfig;
 use draft::{Compute, Model, Session};
 use target::Side;
 
 use crate::bench::record::ModelInfo;
 use crate::hub::Hub;
+use crate::published::Published;
 use crate::registry;
 
 /// Finds the folder of a model. The order is: a folder of that path, a registry name, a Hub id.
@@ -23,7 +25,7 @@ pub fn locate(name: &str) -> Result<PathBuf> {
     }
     let hub = Hub::from_env();
     if let Some(entry) = registry::find(name) {
-        return hub.fetch(entry.hub_id).map_err(|error| {
+        return hub.fetch(&entry.hub_id).map_err(|error| {
             anyhow!(
                 "the model `{name}` is {} on the Hub, and {error:#}; to work without the Hub, put \
                  its files (config.json, model.safetensors, its tokenizer) into a folder and name \
@@ -39,7 +41,7 @@ pub fn locate(name: &str) -> Result<PathBuf> {
     }
     let suggestion = registry::nearest(name)
         .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
-    let names: Vec<&str> = registry::MODELS.iter().map(|entry| entry.name).collect();
+    let names: Vec<&str> = registry::models().iter().map(|entry| entry.name.as_str()).collect();
     bail!(
         "unknown model `{name}`{suggestion} Expected a folder, a Hub id (organisation/name), or one \
          of {}",
@@ -65,13 +67,71 @@ pub struct Loaded {
     pub info: ModelInfo,
     /// Its folder.
     pub folder: PathBuf,
+    /// The published model that it is, or whose shape it has.
+    pub published: Option<Published>,
 }
 
 /// Loads a model and its tokenizer from a folder.
 pub fn load(name: &str, folder: PathBuf, compute: Compute) -> Result<Loaded> {
-    let tokenizer = Tokenizer::load(&folder)?;
+    let tokenizer = read_tokenizer(name, &folder)?;
     let model = Model::load(&folder, compute)?;
-    let (rows, used) = (model.network.rows(), tokenizer.vocabulary().used_rows());
+    let tokenizer = fitting(tokenizer, &folder, model.network.rows())?;
+    let info = ModelInfo {
+        name: shown_name(name, &folder),
+        path: folder.display().to_string(),
+        architecture: model.config.architecture.clone(),
+        parameters: model.parameters,
+        vocabulary: tokenizer.vocabulary().used_rows(),
+        context: model.network.context(),
+        tokenizer: tokenizer.description(),
+    };
+    let eos = ends(&model.config, Some(&tokenizer));
+    let side = Side::new(tokenizer, Session::new(model.network), eos);
+    let published = Published::find(name, &folder);
+    Ok(Loaded { side, info, folder, published })
+}
+
+/// A loaded model for which ids are enough: its tokenizer may be missing.
+pub struct Bare {
+    /// The name for people.
+    pub name: String,
+    /// The model.
+    pub session: Session,
+    /// Ids that end a text.
+    pub eos: Vec<u32>,
+    /// Its tokenizer, or why there is none.
+    pub tokenizer: Result<Tokenizer>,
+}
+
+/// Locates and loads a model, with or without a tokenizer.
+pub fn open_bare(role: &str, name: &str, compute: Compute) -> Result<Bare> {
+    let folder = locate(name).with_context(|| format!("cannot use the {role} `{name}`"))?;
+    let load = || -> Result<Bare> {
+        let model = Model::load(&folder, compute)?;
+        let tokenizer = read_tokenizer(name, &folder)
+            .and_then(|tokenizer| fitting(tokenizer, &folder, model.network.rows()));
+        Ok(Bare {
+            name: shown_name(name, &folder),
+            eos: ends(&model.config, tokenizer.as_ref().ok()),
+            session: Session::new(model.network),
+            tokenizer,
+        })
+    };
+    load().with_context(|| format!("cannot load the {role} `{name}`"))
+}
+
+/// Reads a folder's tokenizer and puts in front of every text what the published model needs there.
+fn read_tokenizer(name: &str, folder: &Path) -> Result<Tokenizer> {
+    let mut tokenizer = Tokenizer::load(folder)?;
+    if let Some(published) = Published::find(name, folder) {
+        published.begin(&mut tokenizer)?;
+    }
+    Ok(tokenizer)
+}
+
+/// A tokenizer that has no more ids than the model has rows.
+fn fitting(tokenizer: Tokenizer, folder: &Path, rows: usize) -> Result<Tokenizer> {
+    let used = tokenizer.vocabulary().used_rows();
     if used > rows {
         bail!(
             "{}: its tokenizer has ids up to {}, its embedding {rows} rows; the tokenizer and the \
@@ -80,26 +140,26 @@ pub fn load(name: &str, folder: PathBuf, compute: Compute) -> Result<Loaded> {
             used - 1
         );
     }
-    let mut eos = model.config.eos.clone();
+    Ok(tokenizer)
+}
+
+/// Ids that end a text. The end that the tokenizer's own files name stands for the others.
+fn ends(config: &ModelConfig, tokenizer: Option<&Tokenizer>) -> Vec<u32> {
+    let mut eos = config.eos.clone();
+    let own = tokenizer.and_then(Tokenizer::eos);
     if eos.is_empty() {
-        eos.extend(tokenizer.eos());
+        eos.extend(own);
     }
-    // The end that the tokenizer's own files name stands for the others.
-    if let Some(own) = tokenizer.eos().and_then(|own| eos.iter().position(|&id| id == own)) {
+    if let Some(own) = own.and_then(|own| eos.iter().position(|&id| id == own)) {
         eos.swap(0, own);
     }
-    let own_name = folder.file_name().filter(|_| Path::new(name).is_dir());
-    let info = ModelInfo {
-        name: own_name.map_or_else(|| name.to_owned(), |own| own.to_string_lossy().into_owned()),
-        path: folder.display().to_string(),
-        architecture: model.config.architecture.clone(),
-        parameters: model.parameters,
-        vocabulary: tokenizer.vocabulary().used_rows(),
-        context: model.network.context(),
-        tokenizer: tokenizer.description(),
-    };
-    let side = Side::new(tokenizer, Session::new(model.network), eos);
-    Ok(Loaded { side, info, folder })
+    eos
+}
+
+/// A folder's own name, or the name that was typed for another source.
+fn shown_name(name: &str, folder: &Path) -> String {
+    let own = folder.file_name().filter(|_| Path::new(name).is_dir());
+    own.map_or_else(|| name.to_owned(), |own| own.to_string_lossy().into_owned())
 }
 
 /// Locates and loads.

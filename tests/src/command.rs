@@ -107,6 +107,15 @@ impl Models {
         to
     }
 
+    /// A model whose vocabulary is mostly bytes that are no UTF-8 by themselves, called `bytes`.
+    pub fn make_bytes(&self) -> String {
+        let folder = self.make("bytes");
+        let singles = "ab\u{a1}\u{a2}\u{c3}\u{e2}\u{f0}\u{ff}";
+        write_bpe(&folder, singles, &[("\u{c3}", "\u{a1}")]);
+        write_llama(&folder, &tiny_config(singles.chars().count() + 2), 5);
+        self.path("bytes")
+    }
+
     pub fn prompts(&self, lines: &[Value]) -> String {
         let path = self.folder.path().join("prompts.jsonl");
         let text: String = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");

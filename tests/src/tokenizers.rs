@@ -4,7 +4,7 @@ use std::path::Path;
 
 use align::Tokenizer;
 use align::tokenmonster::{Capcode, Vocab};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A byte-level BPE of plain ASCII tokens: single bytes first, then merges. The last id is `<eos>`.
 pub fn write_bpe(folder: &Path, singles: &str, merges: &[(&str, &str)]) {
@@ -36,6 +36,20 @@ pub fn write_bpe(folder: &Path, singles: &str, merges: &[(&str, &str)]) {
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
     let config = json!({"eos_token": "<eos>"});
     std::fs::write(folder.join("tokenizer_config.json"), config.to_string()).unwrap();
+}
+
+/// Gives the `tokenizer.json` of a folder one more special, behind all others; gives its id.
+pub fn add_special(folder: &Path, name: &str) -> u32 {
+    let path = folder.join("tokenizer.json");
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let added = json["added_tokens"].as_array_mut().unwrap();
+    let mut special = added[added.len() - 1].clone();
+    let id = special["id"].as_u64().unwrap() as u32 + 1;
+    special["id"] = id.into();
+    special["content"] = name.into();
+    added.push(special);
+    std::fs::write(path, json.to_string()).unwrap();
+    id
 }
 
 /// The tokenizer of [`write_bpe`].

@@ -33,9 +33,11 @@ pub struct Selection {
 }
 
 /// One side's reading of a prompt.
-struct Reading {
-    context: Context,
-    expressible: bool,
+pub struct Reading {
+    /// Its ids and text.
+    pub context: Context,
+    /// Whether the tokenizer has all of its characters.
+    pub expressible: bool,
 }
 
 /// What becomes of a prompt.
@@ -127,7 +129,8 @@ impl Fitting<'_> {
     }
 }
 
-fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) -> Result<Reading> {
+/// Reads a prompt as one side does: by its chat template, or as raw text.
+pub fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) -> Result<Reading> {
     if let Some(template) = template {
         let ids = tokenizer.encode_reference(&template.render(text)?, false)?;
         return Ok(Reading { context: Context::of_ids(ids), expressible: true });

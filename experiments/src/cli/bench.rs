@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use draft::device::load_cuda_library;
-use draft::{Compute, Sampling};
+use draft::Sampling;
 use target::Method;
 
+use super::flags::{ComputeFlags, SamplingFlags, check_at_least_one};
 use crate::bench::Plan;
 use crate::bench::run::run;
 use crate::printer::Printer;
@@ -69,21 +69,11 @@ pub struct Args {
     /// Candidate target tokens a round, at most.
     #[arg(long, default_value_t = 5)]
     gamma: usize,
-    /// Temperature of the target; 0 is greedy.
-    #[arg(long, default_value_t = 0.0)]
-    temperature: f64,
+    #[command(flatten)]
+    sampling: SamplingFlags,
     /// Temperature of the draft, for methods with a proposal law [default: --temperature].
     #[arg(long)]
     draft_temperature: Option<f64>,
-    /// Keep the target's K most probable tokens.
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
-    /// Keep the target's most probable tokens that reach this sum.
-    #[arg(long, value_name = "P")]
-    top_p: Option<f64>,
-    /// Penalty on tokens that the context holds.
-    #[arg(long, default_value_t = 1.0)]
-    repetition_penalty: f64,
     /// Spec-Bench's question.jsonl, {"prompt": …} JSONL, or text with a prompt a line
     /// [default: the project's own 36].
     #[arg(long, value_name = "FILE")]
@@ -100,9 +90,6 @@ pub struct Args {
     /// Prompts that are run first and not counted.
     #[arg(long, default_value_t = 1, value_name = "N")]
     warmup: usize,
-    /// CPU threads [default: as many as libtorch chooses].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
     /// Go on behind an end of text.
     #[arg(long)]
     ignore_eos: bool,
@@ -112,12 +99,8 @@ pub struct Args {
     /// How chat prompts (Spec-Bench's) are rendered.
     #[arg(long, value_enum, default_value_t = Template::Auto)]
     template: Template,
-    /// Where models compute: cpu, cuda or cuda:N. Never falls back.
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// fp32, bf16 or fp16 [default: fp32 on the CPU, bf16 on CUDA].
-    #[arg(long)]
-    dtype: Option<String>,
+    #[command(flatten)]
+    compute: ComputeFlags,
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -133,10 +116,6 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.check()?;
-        load_cuda_library();
-        if let Some(threads) = self.threads {
-            tch::set_num_threads(threads as i32);
-        }
         let report = run(&self.plan()?, printer)?;
         if self.json {
             printer.data(&serde_json::to_string_pretty(&report)?)?;
@@ -150,44 +129,28 @@ impl Args {
     }
 
     fn check(&self) -> Result<()> {
-        let temperatures = [Some(self.temperature), self.draft_temperature];
-        if temperatures.iter().flatten().any(|t| !t.is_finite() || *t < 0.0) {
+        if self.draft_temperature.is_some_and(|t| !t.is_finite() || t < 0.0) {
             bail!("a temperature is 0 or above");
         }
-        if self.top_p.is_some_and(|p| !(p > 0.0 && p <= 1.0)) {
-            bail!("--top-p is above 0 and at most 1");
-        }
-        if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
-            bail!("--repetition-penalty is above 0");
-        }
-        let at_least_one = [
+        self.sampling.check()?;
+        self.compute.check()?;
+        check_at_least_one(&[
             ("--gamma", self.gamma),
             ("--max-new", self.max_new),
             ("--repeats", self.repeats as usize),
             ("--limit", self.limit.unwrap_or(1)),
-            ("--threads", self.threads.unwrap_or(1)),
-            ("--top-k", self.top_k.unwrap_or(1)),
-        ];
-        if let Some((flag, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
-            bail!("{flag} is at least 1");
-        }
-        Ok(())
+        ])
     }
 
     fn plan(&self) -> Result<Plan> {
-        let sampling = Sampling {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            repetition_penalty: self.repetition_penalty,
-        };
+        let sampling = self.sampling.over(Sampling::GREEDY);
         Ok(Plan {
             draft: self.draft.clone(),
             target: self.target.clone(),
             method: self.method,
             gamma: self.gamma,
             sampling,
-            draft_temperature: self.draft_temperature.unwrap_or(self.temperature),
+            draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),
             prompts: self.prompts.clone(),
             limit: self.limit,
             max_new: self.max_new,
@@ -196,7 +159,7 @@ impl Args {
             ignore_eos: self.ignore_eos,
             long_prompts: self.long_prompts,
             template: self.template,
-            compute: Compute::parse(&self.device, self.dtype.as_deref())?,
+            compute: self.compute.set_up()?,
             seed: self.seed,
             out: self.out.clone(),
         })

@@ -2,6 +2,9 @@
 
 pub mod bench;
 pub mod doctor;
+pub mod explore;
+pub mod flags;
+pub mod generate;
 pub mod tokenize;
 
 use anyhow::Result;
@@ -25,6 +28,10 @@ pub struct Cli {
 enum Command {
     /// Measure how many of a draft's tokens a target accepts, and what that is worth in time.
     Bench(Box<bench::Args>),
+    /// Continue a prompt with one model.
+    Generate(Box<generate::Args>),
+    /// Show the most probable next tokens at each position of a text.
+    Explore(Box<explore::Args>),
     /// Turn text into ids, or ids into text, line by line.
     Tokenize(tokenize::Args),
     /// Say what this program is linked to, which devices work, and where caches are.
@@ -36,6 +43,8 @@ impl Cli {
     pub fn run(&self, printer: &Printer) -> Result<bool> {
         match &self.command {
             Command::Bench(args) => args.run(printer).map(|()| true),
+            Command::Generate(args) => args.run(printer).map(|()| true),
+            Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
         }

@@ -1,0 +1,115 @@
+//! Flags that several subcommands have, what their values may be, and how a typed prompt is read.
+
+use align::Tokenizer;
+use anyhow::{Result, bail};
+use draft::device::load_cuda_library;
+use draft::{Compute, Sampling};
+
+use crate::bench::fit;
+use crate::printer::Printer;
+use crate::settings::Wishes;
+
+/// How logits become the law that tokens are drawn from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SamplingFlags {
+    /// Temperature; 0 is greedy, as is none (`generate` asks the model's card first).
+    #[arg(long)]
+    pub temperature: Option<f64>,
+    /// Keep the K most probable tokens.
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Keep the most probable tokens that reach this sum.
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<f64>,
+    /// Penalty on tokens that the context holds; 1 is none.
+    #[arg(long, value_name = "PENALTY")]
+    pub repetition_penalty: Option<f64>,
+}
+
+impl SamplingFlags {
+    /// Refuses values that mean nothing.
+    pub fn check(&self) -> Result<()> {
+        if self.temperature.is_some_and(|t| !t.is_finite() || t < 0.0) {
+            bail!("a temperature is 0 or above");
+        }
+        if self.top_p.is_some_and(|p| !(p > 0.0 && p <= 1.0)) {
+            bail!("--top-p is above 0 and at most 1");
+        }
+        if self.repetition_penalty.is_some_and(|penalty| !(penalty > 0.0 && penalty.is_finite())) {
+            bail!("--repetition-penalty is above 0");
+        }
+        check_at_least_one(&[("--top-k", self.top_k.unwrap_or(1))])
+    }
+
+    /// The flags as one source of settings among others.
+    pub fn wishes(&self, max_new: Option<usize>) -> Wishes {
+        Wishes {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+            max_new,
+        }
+    }
+
+    /// The flags, and `defaults` for those not given.
+    pub fn over(&self, defaults: Sampling) -> Sampling {
+        Sampling {
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_k: self.top_k.or(defaults.top_k),
+            top_p: self.top_p.or(defaults.top_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+        }
+    }
+}
+
+/// Where models compute, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ComputeFlags {
+    /// Where models compute: cpu, cuda or cuda:N. Never falls back.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// fp32, bf16 or fp16 [default: fp32 on the CPU, bf16 on CUDA].
+    #[arg(long)]
+    dtype: Option<String>,
+    /// CPU threads [default: as many as libtorch chooses].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl ComputeFlags {
+    /// Refuses values that mean nothing.
+    pub fn check(&self) -> Result<()> {
+        check_at_least_one(&[("--threads", self.threads.unwrap_or(1))])
+    }
+
+    /// Makes the device ready.
+    pub fn set_up(&self) -> Result<Compute> {
+        load_cuda_library();
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads as i32);
+        }
+        Ok(Compute::parse(&self.device, self.dtype.as_deref())?)
+    }
+}
+
+/// Refuses a zero where there must be something.
+pub fn check_at_least_one(flags: &[(&str, usize)]) -> Result<()> {
+    match flags.iter().find(|(_, value)| *value == 0) {
+        Some((flag, _)) => bail!("{flag} is at least 1"),
+        None => Ok(()),
+    }
+}
+
+/// The ids of a typed prompt, as `spec bench` reads it.
+pub fn read_prompt(tokenizer: &Tokenizer, text: &str, printer: &Printer) -> Result<Vec<u32>> {
+    let reading = fit::read(tokenizer, None, text)?;
+    if reading.context.ids().is_empty() {
+        bail!("the prompt is empty, and its tokenizer puts nothing in front; give some text");
+    }
+    if !reading.expressible {
+        printer
+            .say("the tokenizer lacks characters of the prompt: the model reads it without them");
+    }
+    Ok(reading.context.ids().to_vec())
+}
