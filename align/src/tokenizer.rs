@@ -1,7 +1,7 @@
 //! One face for every kind of tokenizer: a file or a model folder in, bytes to ids and back. Knows
 //! the layout of model folders as far as their tokenizer goes; knows nothing of weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -65,6 +65,23 @@ struct FolderConfig {
     eos_token_id: Option<u32>,
 }
 
+impl FolderConfig {
+    fn read(folder: &Path) -> Result<Self, AlignError> {
+        let path = folder.join("tokenizer_config.json");
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| AlignError::Json { path, reason: error.to_string() }),
+            Err(_) => Ok(Self::default()),
+        }
+    }
+
+    /// Where the folder's TokenMonster vocabulary belongs, if it is a TokenMonster folder.
+    fn vocab_path(&self, folder: &Path) -> Option<PathBuf> {
+        (self.tokenizer_type.as_deref() == Some("tokenmonster"))
+            .then(|| folder.join(self.vocab_file.as_deref().unwrap_or("tokenmonster.vocab")))
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum TokenText {
@@ -92,18 +109,21 @@ impl Tokenizer {
         Self::from_json(path, &FolderConfig::default())
     }
 
+    /// Reads a model folder whose TokenMonster vocabulary is a file elsewhere.
+    pub fn load_with_vocab(folder: &Path, vocab: &Path) -> Result<Self, AlignError> {
+        Ok(Self::from_vocab(Vocab::read(vocab)?, &FolderConfig::read(folder)?))
+    }
+
+    /// The TokenMonster vocabulary that a model folder names and does not hold.
+    pub fn missing_vocab(folder: &Path) -> Result<Option<PathBuf>, AlignError> {
+        let vocab = FolderConfig::read(folder)?.vocab_path(folder);
+        Ok(vocab.filter(|path| !path.exists()))
+    }
+
     fn load_folder(folder: &Path) -> Result<Self, AlignError> {
-        let config_path = folder.join("tokenizer_config.json");
-        let config: FolderConfig = match std::fs::read(&config_path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| AlignError::Json {
-                path: config_path,
-                reason: error.to_string(),
-            })?,
-            Err(_) => FolderConfig::default(),
-        };
-        if config.tokenizer_type.as_deref() == Some("tokenmonster") {
-            let name = config.vocab_file.as_deref().unwrap_or("tokenmonster.vocab");
-            return Ok(Self::from_vocab(Vocab::read(&folder.join(name))?, &config));
+        let config = FolderConfig::read(folder)?;
+        if let Some(vocab) = config.vocab_path(folder) {
+            return Ok(Self::from_vocab(Vocab::read(&vocab)?, &config));
         }
         let json = folder.join("tokenizer.json");
         if json.exists() {

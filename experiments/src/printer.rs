@@ -4,7 +4,7 @@
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a run without a terminal says where it is.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -51,19 +51,34 @@ impl Printer {
 
     /// Begins a count up to `total`.
     pub fn progress(&self, total: u64, what: &str) -> Progress {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let style = "{msg} {wide_bar} {pos}/{len}, {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+        Progress::begin(Unit::Items, (0, total), what)
+    }
+
+    /// Begins a count of bytes of which `done` are there and `missing` are not.
+    pub fn bytes(&self, done: u64, missing: u64, what: &str) -> Progress {
+        Progress::begin(Unit::Bytes, (done, done + missing), what)
+    }
+}
+
+/// What a count counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Items,
+    Bytes,
+}
+
+impl Unit {
+    fn style(self) -> &'static str {
+        match self {
+            Self::Items => "{msg} {wide_bar} {pos}/{len}, {eta} left",
+            Self::Bytes => "{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left",
         }
-        bar.set_message(what.to_owned());
-        let heard = !io::stderr().is_terminal();
-        Progress {
-            bar,
-            heard,
-            started: Instant::now(),
-            last: Instant::now(),
-            what: what.to_owned(),
+    }
+
+    fn text(self, count: u64) -> String {
+        match self {
+            Self::Items => count.to_string(),
+            Self::Bytes => HumanBytes(count).to_string(),
         }
     }
 }
@@ -72,21 +87,43 @@ impl Printer {
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    unit: Unit,
+    /// Whether it is said in lines, because no terminal shows the bar.
     heard: bool,
     started: Instant,
+    begin: u64,
     last: Instant,
     what: String,
 }
 
 impl Progress {
+    fn begin(unit: Unit, (begin, total): (u64, u64), what: &str) -> Self {
+        let target = ProgressDrawTarget::stderr();
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_position(begin);
+        if let Ok(style) = ProgressStyle::with_template(unit.style()) {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        let now = Instant::now();
+        let (heard, what) = (!io::stderr().is_terminal(), what.to_owned());
+        Self { bar, unit, heard, started: now, begin, last: now, what }
+    }
+
     /// Counts one more.
     pub fn advance(&mut self) {
-        self.bar.inc(1);
+        self.advance_by(1);
+    }
+
+    /// Counts more.
+    pub fn advance_by(&mut self, count: u64) {
+        self.bar.inc(count);
         if self.heard && self.last.elapsed() >= HEARTBEAT {
             self.last = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            let left = self.started.elapsed().as_secs_f64() / done.max(1) as f64
-                * total.saturating_sub(done) as f64;
+            let since = (done - self.begin).max(1) as f64;
+            let left =
+                self.started.elapsed().as_secs_f64() / since * total.saturating_sub(done) as f64;
+            let (done, total) = (self.unit.text(done), self.unit.text(total));
             Printer::default()
                 .say(&format!("{} {done}/{total}, about {left:.0} s left", self.what));
         }

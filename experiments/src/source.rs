@@ -1,5 +1,5 @@
 //! From what a user typed for a model (a folder, a registry name, a Hub id) to a loaded model with
-//! its tokenizer. Knows where models come from; does no model maths.
+//! its tokenizer. The one place that decides where a model comes from; does no model maths.
 
 use std::path::{Path, PathBuf};
 
@@ -10,37 +10,87 @@ use draft::{Compute, Model, Session};
 use target::Side;
 
 use crate::bench::record::ModelInfo;
-use crate::hub::Hub;
+use crate::hub::{Hub, Repository, split_revision};
+use crate::printer::Printer;
 use crate::published::Published;
-use crate::registry;
+use crate::registry::{self, Entry};
+use crate::tokenizer;
 
-/// Finds the folder of a model. The order is: a folder of that path, a registry name, a Hub id.
-pub fn locate(name: &str) -> Result<PathBuf> {
-    let path = Path::new(name);
-    if path.is_dir() {
-        return Ok(path.to_path_buf());
+/// The variable that names a folder of model folders.
+const FOLDERS: &str = "SPEC_MODELS";
+
+/// Where a model would come from now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A folder on this machine.
+    Folder(PathBuf),
+    /// A folder of the Hub's cache.
+    Cache(PathBuf),
+    /// The Hub; it is not here yet.
+    Hub {
+        /// The repository.
+        repository: Repository,
+        /// Whether its licence must be accepted there first.
+        gated: bool,
+    },
+    /// The Hub, which may not be used.
+    Absent(Repository),
+}
+
+impl Source {
+    /// What users read.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "folder",
+            Self::Cache(_) => "cache",
+            Self::Hub { gated: false, .. } => "Hub",
+            Self::Hub { gated: true, .. } => "Hub (gated)",
+            Self::Absent(_) => "not here",
+        }
     }
-    if path.is_file() {
+
+    /// Its folder, where it is here.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) | Self::Cache(folder) => Some(folder),
+            Self::Hub { .. } | Self::Absent(_) => None,
+        }
+    }
+}
+
+/// Where a model comes from. The order is: a folder of that path, a folder of that name in
+/// `SPEC_MODELS`, then by registry name or Hub id the Hub's cache and the Hub.
+pub fn find(name: &str, hub: &Hub) -> Result<Source> {
+    if let Some(folder) = folder(name) {
+        return Ok(Source::Folder(folder));
+    }
+    if Path::new(name).is_file() {
         bail!("{name} is a file; name the model's folder instead");
     }
-    let hub = Hub::from_env();
-    if let Some(entry) = registry::find(name) {
-        return hub.fetch(&entry.hub_id).map_err(|error| {
-            anyhow!(
-                "the model `{name}` is {} on the Hub, and {error:#}; to work without the Hub, put \
-                 its files (config.json, model.safetensors, its tokenizer) into a folder and name \
-                 that folder instead of `{name}`",
-                entry.hub_id
-            )
-        });
+    let (entry, repository) = published(name)?;
+    if let Some(folder) = hub.cached(&repository) {
+        return Ok(Source::Cache(folder));
     }
-    if looks_like_hub_id(name) {
-        return hub
-            .fetch(name)
-            .map_err(|error| anyhow!("`{name}` is no folder here, and as a Hub id: {error:#}"));
+    if hub.is_offline() {
+        return Ok(Source::Absent(repository));
     }
-    let suggestion = registry::nearest(name)
-        .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    Ok(Source::Hub { gated: entry.is_some_and(|entry| entry.gated), repository })
+}
+
+/// The repository that a registry name or a Hub id means, with or without `@revision`.
+pub fn published(name: &str) -> Result<(Option<&'static Entry>, Repository)> {
+    let (plain, revision) = split_revision(name);
+    if let Some(entry) = registry::find(plain) {
+        let repository = Repository::new(&entry.hub_id).at(revision);
+        let repository = repository
+            .ok_or_else(|| anyhow!("`{name}` names no branch, tag or commit behind its `@`"))?;
+        return Ok((Some(entry), repository));
+    }
+    if let Some(repository) = Repository::parse(name) {
+        return Ok((registry::find_published(&repository.id), repository));
+    }
+    let suggestion = registry::nearest(plain)
+        .map_or_else(|| ".".to_owned(), |nearest| format!("; did you mean `{nearest}`?"));
     let names: Vec<&str> = registry::models().iter().map(|entry| entry.name.as_str()).collect();
     bail!(
         "unknown model `{name}`{suggestion} Expected a folder, a Hub id (organisation/name), or one \
@@ -49,14 +99,39 @@ pub fn locate(name: &str) -> Result<PathBuf> {
     )
 }
 
-fn looks_like_hub_id(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('/').collect();
-    let plain = |part: &&str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+/// A folder of that path or of that name in `SPEC_MODELS`. A name of the registry is only meant by a
+/// folder that holds a model.
+fn folder(name: &str) -> Option<PathBuf> {
+    let is_registered = registry::find(name).is_some();
+    let here = Some(PathBuf::from(name));
+    let there = std::env::var_os(FOLDERS)
+        .filter(|folders| !folders.is_empty())
+        .map(|folders| Path::new(&folders).join(name));
+    [here, there]
+        .into_iter()
+        .flatten()
+        .find(|folder| folder.is_dir() && (!is_registered || folder.join("config.json").is_file()))
+}
+
+/// Finds the folder of a model, pulled from the Hub first if need be.
+pub fn locate(name: &str) -> Result<PathBuf> {
+    let hub = Hub::from_env();
+    let source = find(name, &hub)?;
+    let repository = match source {
+        Source::Folder(folder) | Source::Cache(folder) => return Ok(folder),
+        Source::Hub { repository, .. } | Source::Absent(repository) => repository,
     };
-    parts.len() == 2 && parts.iter().all(plain)
+    let printer = Printer::default();
+    hub.fetch(&repository, &printer).map_err(|error| {
+        if name == repository.to_string() {
+            return anyhow!("`{name}` is no folder here, and as a Hub id: {error:#}");
+        }
+        anyhow!(
+            "the model `{name}` is {repository} on the Hub, and {error:#}; to work without the Hub, \
+             put its files (config.json, model.safetensors, its tokenizer) into a folder and name \
+             that folder instead of `{name}`"
+        )
+    })
 }
 
 /// A loaded model, ready for the loop, and what is known of it.
@@ -122,7 +197,7 @@ pub fn open_bare(role: &str, name: &str, compute: Compute) -> Result<Bare> {
 
 /// Reads a folder's tokenizer and puts in front of every text what the published model needs there.
 fn read_tokenizer(name: &str, folder: &Path) -> Result<Tokenizer> {
-    let mut tokenizer = Tokenizer::load(folder)?;
+    let mut tokenizer = tokenizer::open(name, folder, &Printer::default())?;
     if let Some(published) = Published::find(name, folder) {
         published.begin(&mut tokenizer)?;
     }
@@ -173,11 +248,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hub_ids_are_told_from_paths() {
-        assert!(looks_like_hub_id("meta-llama/Llama-3.2-1B"));
-        for path in ["a/b/c", "./model", "../model", "stentor2", "/models/x", "a/"] {
-            assert!(!looks_like_hub_id(path), "{path}");
+    fn names_and_ids_may_have_a_revision() {
+        let repository = |name| published(name).unwrap().1.to_string();
+        assert_eq!(repository("stentor2"), "StentorLabs/Stentor2-12M");
+        assert_eq!(repository("stentor2@v1"), "StentorLabs/Stentor2-12M@v1");
+        assert_eq!(repository("org/model@refs/pr/1"), "org/model@refs/pr/1");
+        for name in ["stentor2@../x", "./folder", "org/model@", "a/b/c"] {
+            assert!(published(name).is_err(), "{name}");
         }
+        assert!(published("meta-llama/Llama-3.2-1B").unwrap().0.unwrap().gated);
     }
 
     #[test]

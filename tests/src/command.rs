@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use align::tokenmonster::Capcode;
 use serde_json::{Value, json};
@@ -26,18 +26,26 @@ impl Spec {
     }
 
     pub fn run_with(self, args: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
-        let mut child = Command::new(self.0)
+        let mut child = self.start(args, environment);
+        // A command that fails at once reads nothing.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Starts the binary in an environment without the user's own models.
+    pub fn start(self, args: &[&str], environment: &[(&str, &str)]) -> Child {
+        let mut command = Command::new(self.0);
+        for name in ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_ENDPOINT", "SPEC_MODELS"] {
+            command.env_remove(name);
+        }
+        command
             .args(args)
-            .env_remove("HF_TOKEN")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        // A command that fails at once reads nothing.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
+            .unwrap()
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the integration tests share: models whose laws can be written down, small tokenizers,
-//! random checkpoints, the optional folder of real data, and chi-square.
+//! random checkpoints, checkpoints in shards, a Hub on the loopback, the optional folder of real data, and chi-square.
 
 #![allow(
     missing_docs,
@@ -12,7 +12,10 @@
 pub mod checkpoints;
 pub mod chi_square;
 pub mod command;
+pub mod hub_repository;
+pub mod hub_server;
 pub mod mutants;
+pub mod shards;
 pub mod shared;
 pub mod tokenizers;
 pub mod toy;

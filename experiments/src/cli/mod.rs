@@ -5,6 +5,8 @@ pub mod doctor;
 pub mod explore;
 pub mod flags;
 pub mod generate;
+pub mod models;
+pub mod pull;
 pub mod tokenize;
 
 use anyhow::Result;
@@ -34,6 +36,10 @@ enum Command {
     Explore(Box<explore::Args>),
     /// Turn text into ids, or ids into text, line by line.
     Tokenize(tokenize::Args),
+    /// List the models that have a name, and where each would come from.
+    Models(models::Args),
+    /// Download a model from the Hugging Face Hub into its cache.
+    Pull(pull::Args),
     /// Say what this program is linked to, which devices work, and where caches are.
     Doctor(doctor::Args),
 }
@@ -46,6 +52,8 @@ impl Cli {
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
+            Command::Models(args) => args.run(printer).map(|()| true),
+            Command::Pull(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
         }
     }

@@ -1,22 +1,24 @@
 //! `spec tokenize`: text to ids and back, a JSON object a line.
 
 use std::io::{self, BufRead, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use align::Tokenizer;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::hub::Hub;
 use crate::printer::Printer;
+use crate::{source, tokenizer};
 
 /// Flags of `spec tokenize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A `tokenizer.json`, a TokenMonster `.vocab`, or a model folder.
-    #[arg(long, value_name = "FILE|DIR")]
-    tokenizer: PathBuf,
+    /// A `tokenizer.json`, a TokenMonster `.vocab`, a model folder, a registry name or a Hub id.
+    #[arg(long, value_name = "FILE|MODEL")]
+    tokenizer: String,
     /// Read `{"text": …}` lines and write `{"ids": […]}` lines; without it a line of text is a text,
     /// and ids are written with spaces between.
     #[arg(long)]
@@ -47,11 +49,8 @@ struct DecodedLine {
 
 impl Args {
     /// Runs the command.
-    pub fn run(&self, _printer: &Printer) -> Result<()> {
-        if !self.tokenizer.exists() {
-            bail!("{} does not exist; name a file or a folder", self.tokenizer.display());
-        }
-        let tokenizer = Tokenizer::load(&self.tokenizer)?;
+    pub fn run(&self, printer: &Printer) -> Result<()> {
+        let tokenizer = self.open(printer)?;
         let mut out = BufWriter::new(io::stdout().lock());
         for (number, line) in io::stdin().lock().lines().enumerate() {
             let line = line.context("cannot read standard input as UTF-8")?;
@@ -63,6 +62,17 @@ impl Args {
         }
         out.flush()?;
         Ok(())
+    }
+
+    fn open(&self, printer: &Printer) -> Result<Tokenizer> {
+        let name = &self.tokenizer;
+        let path = Path::new(name);
+        if path.is_file() {
+            return Ok(Tokenizer::load(path)?);
+        }
+        source::find(name, &Hub::from_env()).with_context(|| format!("{name} does not exist"))?;
+        let folder = source::locate(name)?;
+        tokenizer::open(name, &folder, printer)
     }
 
     fn translate(&self, tokenizer: &Tokenizer, line: &str) -> Result<String> {

@@ -141,7 +141,7 @@ fn significant(value: f64) -> String {
 }
 
 /// A whole number with a comma each three digits.
-fn whole(number: u64) -> String {
+pub(crate) fn whole(number: u64) -> String {
     let digits = number.to_string();
     let comma = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
     digits.chars().enumerate().fold(String::new(), |mut text, (place, digit)| {
@@ -154,7 +154,7 @@ fn whole(number: u64) -> String {
 }
 
 /// `12.3 M`, with three significant digits.
-fn scaled(number: u64, units: &[&str], step: f64) -> String {
+pub(crate) fn scaled(number: u64, units: &[&str], step: f64) -> String {
     let mut value = number as f64;
     let mut units = units.iter();
     let mut unit = units.next().copied().unwrap_or_default();

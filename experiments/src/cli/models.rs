@@ -1,0 +1,34 @@
+//! `spec models`: prints what [`crate::models`] knows.
+
+use anyhow::Result;
+
+use crate::hub::Hub;
+use crate::models;
+use crate::printer::Printer;
+
+/// Flags of `spec models`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print a JSON array, with how each model's card says to sample.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(&self, printer: &Printer) -> Result<()> {
+        let descriptions = models::describe(&Hub::from_env())?;
+        for description in &descriptions {
+            if let Some(problem) = &description.problem {
+                printer.say(&format!("spec models: {}: {problem}", description.name));
+            }
+        }
+        let text = if self.json {
+            serde_json::to_string_pretty(&descriptions)?
+        } else {
+            models::table(&descriptions)
+        };
+        printer.data(&text)?;
+        Ok(())
+    }
+}

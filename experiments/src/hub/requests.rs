@@ -1,0 +1,241 @@
+//! The requests that `spec` sends to the Hub: what a repository holds, what a file adds up to, and
+//! the bytes of a file from a place on. Follows redirects itself, so that the token goes to the
+//! Hub's own address and nowhere else. Writes no file.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use hf_hub::api::RepoInfo;
+use hf_hub::{Repo, RepoType};
+use ureq::http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE,
+};
+use ureq::http::{HeaderMap, HeaderName, Response, StatusCode};
+use ureq::{Agent, Body, BodyReader, Error};
+
+use super::address::{escaped, host, is_same_origin, joined};
+use super::digest::Digest;
+use super::patience::{Attempt, Trouble};
+use super::refusal::Subject;
+use super::repository::Repository;
+use super::settings::{Settings, Token};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server that is silent for so long is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+
+const MOST_REDIRECTS: usize = 10;
+const LARGEST_INFO: u64 = 64 << 20;
+
+const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
+const LINKED_SIZE: HeaderName = HeaderName::from_static("x-linked-size");
+
+/// A file of a repository at a commit.
+#[derive(Clone, Copy)]
+pub(super) struct RemoteFile<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) commit: &'a str,
+    pub(super) name: &'a str,
+}
+
+/// What a file adds up to.
+pub(super) struct Facts {
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+}
+
+/// The bytes of a file from `begin` on.
+pub(super) struct Bytes {
+    pub(super) begin: u64,
+    pub(super) reader: BodyReader<'static>,
+}
+
+/// The Hub's client.
+pub(super) struct Requests {
+    agent: Agent,
+    endpoint: String,
+    token: Option<Token>,
+}
+
+/// How a request asks.
+#[derive(Clone, Copy)]
+enum Ask {
+    Head,
+    Get,
+    From(u64),
+}
+
+/// The last answer of a chain of redirects, and what the answers before it said of the file.
+struct Answer {
+    response: Response<Body>,
+    url: String,
+    linked_etag: Option<String>,
+    linked_size: Option<String>,
+}
+
+impl Requests {
+    /// Sets the client up; sends nothing.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let config = Agent::config_builder()
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_recv_response(Some(SILENCE * 2))
+            .user_agent(concat!("spec/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: config.into(),
+            endpoint: settings.endpoint.clone(),
+            token: settings.token.clone(),
+        }
+    }
+
+    /// The commit that the revision is, and the names of its files.
+    pub(super) fn info(&self, repository: &Repository) -> Attempt<RepoInfo> {
+        let revision = repository.revision().to_owned();
+        let repo = Repo::with_revision(repository.id.clone(), RepoType::Model, revision);
+        let url = format!("{}/api/{}", self.endpoint, repo.api_url());
+        let answer = self.follow(&url, Ask::Get)?;
+        self.check(&answer, repository, None)?;
+        let text = answer.response.into_body().into_with_config().limit(LARGEST_INFO);
+        let text = text.read_to_vec().map_err(|error| Trouble::passing(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| {
+            Trouble::Lasting(anyhow!(
+                "{url} does not answer as the Hub does ({error}); check HF_ENDPOINT and the proxy"
+            ))
+        })
+    }
+
+    /// What a file adds up to.
+    pub(super) fn facts(&self, file: RemoteFile<'_>) -> Attempt<Facts> {
+        let url = self.url(file);
+        let answer = self.follow(&url, Ask::Head)?;
+        self.check(&answer, file.repository, Some(file.name))?;
+        let own = |name| text(answer.response.headers(), &name);
+        let etag = answer.linked_etag.clone().or_else(|| own(ETAG));
+        let size = answer.linked_size.clone().or_else(|| own(CONTENT_LENGTH));
+        let digest = etag.as_deref().and_then(Digest::parse);
+        let size = size.and_then(|size| size.parse().ok());
+        let (Some(digest), Some(size)) = (digest, size) else {
+            let etag = etag.unwrap_or_default();
+            return Err(Trouble::Lasting(anyhow!(
+                "{url} has no size and checksum as the Hub gives them (etag `{etag}`), so the file \
+                 could not be verified; check HF_ENDPOINT and the proxy"
+            )));
+        };
+        Ok(Facts { size, digest })
+    }
+
+    /// The bytes of a file from `begin` on, or from its beginning where the server cannot do that.
+    pub(super) fn bytes(&self, file: RemoteFile<'_>, begin: u64) -> Attempt<Bytes> {
+        let ask = if begin == 0 { Ask::Get } else { Ask::From(begin) };
+        let answer = self.follow(&self.url(file), ask)?;
+        let status = answer.response.status();
+        if status == StatusCode::RANGE_NOT_SATISFIABLE && begin > 0 {
+            return self.bytes(file, 0);
+        }
+        self.check(&answer, file.repository, Some(file.name))?;
+        let begin = if status == StatusCode::PARTIAL_CONTENT {
+            range_begin(answer.response.headers())
+                .ok_or_else(|| Trouble::passing("the server does not say which bytes it sends"))?
+        } else {
+            0
+        };
+        Ok(Bytes { begin, reader: answer.response.into_body().into_reader() })
+    }
+
+    fn url(&self, file: RemoteFile<'_>) -> String {
+        let (id, name) = (&file.repository.id, escaped(file.name));
+        format!("{}/{id}/resolve/{}/{name}", self.endpoint, file.commit)
+    }
+
+    /// Asks, and follows redirects. A HEAD request stays with the Hub as soon as the Hub has said
+    /// what the file adds up to.
+    fn follow(&self, url: &str, ask: Ask) -> Attempt<Answer> {
+        let mut url = url.to_owned();
+        let (mut linked_etag, mut linked_size) = (None, None);
+        for _ in 0..MOST_REDIRECTS {
+            let response = self.send(&url, ask)?;
+            let headers = response.headers();
+            linked_etag = linked_etag.or_else(|| text(headers, &LINKED_ETAG));
+            linked_size = linked_size.or_else(|| text(headers, &LINKED_SIZE));
+            let location = text(headers, &LOCATION).filter(|_| response.status().is_redirection());
+            let Some(location) = location else {
+                return Ok(Answer { response, url, linked_etag, linked_size });
+            };
+            let next = joined(&url, &location)?;
+            let is_known = linked_etag.is_some() && linked_size.is_some();
+            if matches!(ask, Ask::Head) && is_known && !is_same_origin(&next, &self.endpoint) {
+                return Ok(Answer { response, url, linked_etag, linked_size });
+            }
+            url = next;
+        }
+        Err(Trouble::Lasting(anyhow!(
+            "{url} redirects more than {MOST_REDIRECTS} times; check HF_ENDPOINT and the proxy"
+        )))
+    }
+
+    fn send(&self, url: &str, ask: Ask) -> Attempt<Response<Body>> {
+        let request = match ask {
+            Ask::Head => self.agent.head(url),
+            Ask::Get | Ask::From(_) => self.agent.get(url),
+        };
+        // A compressed body has neither the size nor the ranges of the file.
+        let mut request = request.header(ACCEPT_ENCODING, "identity");
+        if let Ask::From(begin) = ask {
+            request = request.header(RANGE, format!("bytes={begin}-"));
+        }
+        if let Some(Token(token)) = &self.token
+            && is_same_origin(url, &self.endpoint)
+        {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request.call().map_err(|error| failed(url, &error))
+    }
+
+    fn check(&self, answer: &Answer, repository: &Repository, file: Option<&str>) -> Attempt<()> {
+        let status = answer.response.status();
+        if status.is_success() || status.is_redirection() {
+            return Ok(());
+        }
+        if !is_same_origin(&answer.url, &self.endpoint) {
+            // A signed address that is too old, perhaps: the Hub gives a new one.
+            let reason = format!("{} answers {}", host(&answer.url), status.as_u16());
+            return Err(Trouble::passing(reason));
+        }
+        let subject =
+            Subject { repository, file, endpoint: &self.endpoint, has_token: self.token.is_some() };
+        Err(subject.refused(status, answer.response.headers()))
+    }
+}
+
+/// Why there is no answer. What the network does passes; what the settings say does not.
+fn failed(url: &str, error: &Error) -> Trouble {
+    let reason = format!("{}: {error}", host(url));
+    let lasting =
+        |reason| Trouble::Lasting(anyhow!("{reason}; check HF_ENDPOINT, HF_TOKEN and the proxy"));
+    match error {
+        // A certificate that is not trusted.
+        Error::Io(error) if error.kind() == ErrorKind::InvalidData => lasting(reason),
+        Error::Io(_)
+        | Error::Timeout(_)
+        | Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::Protocol(_)
+        | Error::Tls(_) => Trouble::passing(reason),
+        _ => lasting(reason),
+    }
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+/// The first byte of `Content-Range: bytes 100-199/200`.
+fn range_begin(headers: &HeaderMap) -> Option<u64> {
+    let range = text(headers, &CONTENT_RANGE)?;
+    range.trim().strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
