@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::checkpoints::{tiny_config, write_llama};
+use support::checkpoints::{tiny_config, write_formula};
 use support::command::{Models, SINGLES, Spec, assert_one_line};
 
 const SPEC: Spec = Spec(env!("CARGO_BIN_EXE_spec"));
@@ -43,7 +43,7 @@ fn damaged_models_are_named() {
     assert_one_line(&models.bench("lying", &[]), &["config.json", "vocab_size"]);
 
     let folder = models.copy("draft", "small");
-    write_llama(&folder, &tiny_config(8), 1);
+    write_formula(&folder, &tiny_config(8), 1);
     assert_one_line(&models.bench("small", &[]), &["tokenizer", "8 rows"]);
 
     let folder = models.copy("draft", "bare");

@@ -13,7 +13,7 @@ use experiments::explore::spelling::Spelling;
 use experiments::explore::{Request, explore as explore_with};
 use serde::Deserialize;
 use serde_json::Value;
-use support::checkpoints::{tiny_config, write_llama};
+use support::checkpoints::{tiny_config, write_formula};
 use support::command::{Models, SINGLES, Spec, assert_one_line, stdout};
 use support::shared;
 
@@ -294,7 +294,7 @@ fn long_texts_are_read_block_by_block() {
     let folder = models.copy("target", "long");
     let mut config = tiny_config(SINGLES.len() + 5);
     config["max_position_embeddings"] = 300.into();
-    write_llama(&folder, &config, 9);
+    write_formula(&folder, &config, 9);
     let model = folder.display().to_string();
     let ids: Vec<u32> = (0..200).map(|index| (index * 7 % 15) as u32).collect();
     let list = ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use draft::{Compute, Randomness, Sampling};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::checkpoints::{tiny_config, write_llama};
+use support::checkpoints::{tiny_config, write_formula};
 use support::command::{Models, SINGLES, Spec, assert_one_line, stdout};
 use support::tokenizers::add_special;
 use target::propose::Nothing;
@@ -254,7 +254,7 @@ fn a_published_model_begins_with_its_special() {
     let models = Models::new(SPEC);
     let folder = models.copy("target", "begun");
     let bos = add_special(&folder, "<|bos|>");
-    write_llama(&folder, &tiny_config(bos as usize + 1), 6);
+    write_formula(&folder, &tiny_config(bos as usize + 1), 6);
     let (cache, snapshot) = cache(&models, "fromziro/Er-13M", "begun");
     let environment = [("HF_HUB_CACHE", &*cache), ("HF_HUB_OFFLINE", "1")];
     let run = |command: &[&str]| {

@@ -178,8 +178,9 @@ impl Checkpoint {
             let count = (piece.len() / kind.elt_size_in_bytes()) as i64;
             let source = Tensor::f_from_data_size(piece, &[count], kind)?;
             flat.f_narrow(0, first + copied, count)?.f_copy_(&source)?;
-            release(map, at, piece.len());
-            (copied, at) = (copied + count, at + piece.len());
+            at += piece.len();
+            release(map, at);
+            copied += count;
         }
         Ok(copied)
     }
@@ -212,11 +213,12 @@ fn map(path: &Path) -> Result<Mmap, ModelError> {
     unsafe { Mmap::map(&file) }.map_err(read)
 }
 
-/// Takes pages that were read out of this process's memory. That it cannot be done is no error.
+/// Takes the pages before `end` out of this process's memory. All of them, since reading a piece may
+/// bring pages before it back. That it cannot be done is no error.
 #[expect(unsafe_code, reason = "advice on a mapping")]
-fn release(map: &Mmap, first: usize, length: usize) {
+fn release(map: &Mmap, end: usize) {
     // SAFETY: the pages are a file's and read-only: whoever reads them again gets the same bytes.
-    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, first, length) };
+    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, 0, end) };
 }
 
 fn kind(dtype: Dtype) -> Option<Kind> {

@@ -17,9 +17,16 @@ from pathlib import Path
 
 from oracle import FIXTURES
 
-NAMES = ["logits", "greedy", "tokenizers", "sampling"]
 # Absolute. Logits are about 20 at most, and float32.
-TOLERANCE = {"logits": 1e-4, "greedy": 0.0, "tokenizers": 0.0, "sampling": 1e-8}
+TOLERANCE = {
+    "logits": 1e-4,
+    "greedy": 0.0,
+    "tokenizers": 0.0,
+    "sampling": 1e-8,
+    "architectures": 1e-4,
+    "rotary": 1e-6,
+}
+NAMES = list(TOLERANCE)
 SHOWN = 5
 
 
@@ -71,9 +78,9 @@ def compare(name: str, fresh: Path, old: Path) -> list[str]:
         del value["made_with"]
     if len(values[0]["cases"]) == len(values[1]["cases"]):
         for left, right in zip(values[0]["cases"], values[1]["cases"], strict=True):
-            if name == "greedy":
+            if name in ("greedy", "architectures"):
                 cut_at_tie(left, right)
-            elif name == "logits":
+            if name in ("logits", "architectures"):
                 common_ids(left, right)
     return list(differences(values[0], values[1], TOLERANCE[name], name))
 

@@ -2,7 +2,8 @@
 
     .oracle/bin/python tests/oracle/make_fixtures.py [--shared DIR] [--out DIR] [NAME ...]
 
-NAME is one of logits, greedy, tokenizers, sampling (default: all). Each file is one JSON object
+NAME is one of logits, greedy, tokenizers, sampling, architectures, rotary (default: all). The last
+three need no weights and no tokenizers of others, nothing of --shared. Each file is one JSON object
 with a list of `cases` and a note on its fields, `about`. All models run in float32 on the CPU, with
 transformers' eager attention; the script stops where its sdpa attention gives other logits.
 Everything random has a fixed seed. No text of third parties is written, only ids and numbers.
@@ -29,6 +30,7 @@ from transformers import (
 
 import problems
 import stories
+from architectures import make_architectures, make_rotary
 from oracle import (
     FIXTURES,
     GSM_DRAFT,
@@ -401,7 +403,10 @@ MAKERS = {
     "greedy": make_greedy,
     "tokenizers": make_tokenizers,
     "sampling": make_sampling,
+    "architectures": make_architectures,
+    "rotary": make_rotary,
 }
+NEED_SHARED = {"logits", "greedy", "tokenizers"}
 
 
 def main() -> None:
@@ -413,10 +418,11 @@ def main() -> None:
     unknown = set(args.names) - set(MAKERS)
     if unknown:
         parser.error(f"no such fixture: {', '.join(sorted(unknown))}")
-    if not (args.shared / "weights").is_dir():
+    names = args.names or list(MAKERS)
+    if NEED_SHARED & set(names) and not (args.shared / "weights").is_dir():
         sys.exit(f"{args.shared} holds no weights; name the folder with --shared")
     quiet()
-    for name in args.names or MAKERS:
+    for name in names:
         MAKERS[name](args.shared, args.out)
 
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# `make oracle`: everything that needs transformers. Minutes, and 4 GB of Python packages the first
-# time.
+# `make oracle`: everything that needs transformers. Some tens of minutes, and 4 GB of Python
+# packages the first time; the largest models take 12 GB of memory, and as much of TMPDIR.
 #
 #   1. the environment (environment.sh)
 #   2. the fixtures made anew, and compared with the committed ones
-#   3. the tests of losslessness with 100,000 draws a method and setting
+#   3. the tests of losslessness and of sampling with 100,000 draws a method and setting
 #   4. `spec bench` against transformers' generate
+#   5. every architecture and published shape against transformers, with weights by a formula; the
+#      arguments of this script go there (--quick, --only NAME, --device cuda, --out FILE, ...)
 #
-# Runs all four and exits with 1 where any of them failed. SHARED names the folder with weights and
+# Runs all five and exits with 1 where any of them failed. SHARED names the folder with weights and
 # tokenizers (default: ../shared), SPEC_ORACLE_ENV that of the environment (default: .oracle).
 set -uo pipefail
 
@@ -44,12 +46,18 @@ fixtures() {
 
 rust_tests() {
   SPEC_ORACLE=1 OMP_NUM_THREADS=1 \
-    cargo test --release -p spec-tests --locked --test lossless --test parity
+    cargo test --release -p spec-tests --locked --test lossless --test parity --test architectures \
+    --test draws
 }
 
 decoding() {
   cargo build --release --locked --bin spec &&
     "$python" "$here/compare_greedy.py" --shared "$shared" --binary build/release/spec
+}
+
+architectures() {
+  cargo build --release --locked -p spec-tests --bin logits &&
+    "$python" "$here/compare_architectures.py" --binary build/release/logits "$@"
 }
 
 if [ ! -d "$shared/weights" ]; then
@@ -60,6 +68,7 @@ step "environment" "$here/environment.sh" "$environment" || exit 1
 step "fixtures" fixtures
 step "Rust tests" rust_tests
 step "greedy decoding" decoding
+step "architectures" architectures "$@"
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'oracle: failed: %s\n' "${failed[@]}" >&2

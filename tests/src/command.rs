@@ -9,7 +9,7 @@ use align::tokenmonster::Capcode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::checkpoints::{tiny_config, write_llama};
+use crate::checkpoints::{tiny_config, write_formula};
 use crate::tokenizers::{write_bpe, write_tokenmonster};
 
 /// Single-character tokens of the small vocabularies.
@@ -82,16 +82,16 @@ impl Models {
         for (name, seed) in [("target", 1), ("same", 2)] {
             let folder = models.make(name);
             write_bpe(&folder, SINGLES, &MERGES);
-            write_llama(&folder, &tiny_config(SINGLES.len() + MERGES.len() + 1), seed);
+            write_formula(&folder, &tiny_config(SINGLES.len() + MERGES.len() + 1), seed);
         }
         let draft = models.make("draft");
         write_bpe(&draft, SINGLES, &[("b", "c"), ("d", " ")]);
-        write_llama(&draft, &tiny_config(SINGLES.len() + 3), 3);
+        write_formula(&draft, &tiny_config(SINGLES.len() + 3), 3);
         let monster = models.make("monster");
         let mut tokens: Vec<&[u8]> = SINGLES.as_bytes().chunks(1).collect();
         tokens.extend([&b"\x7f"[..], b" a", b"ab", b" ab", b".\x7f"]);
         write_tokenmonster(&monster, &tokens, Capcode::Delete);
-        write_llama(&monster, &tiny_config(tokens.len() + 2), 4);
+        write_formula(&monster, &tiny_config(tokens.len() + 2), 4);
         models
     }
 
@@ -120,7 +120,7 @@ impl Models {
         let folder = self.make("bytes");
         let singles = "ab\u{a1}\u{a2}\u{c3}\u{e2}\u{f0}\u{ff}";
         write_bpe(&folder, singles, &[("\u{c3}", "\u{a1}")]);
-        write_llama(&folder, &tiny_config(singles.chars().count() + 2), 5);
+        write_formula(&folder, &tiny_config(singles.chars().count() + 2), 5);
         self.path("bytes")
     }
 

@@ -1,7 +1,7 @@
-//! Rules with one error each, to show that the tests of losslessness find it.
+//! Rules with one error each, to show that the tests of losslessness and of sampling find it.
 
 use align::Context;
-use draft::{Key, Law, Purpose, Randomness};
+use draft::{Key, Law, Purpose, Randomness, Sampling};
 use target::propose::Round;
 use target::verify::rejection::residual;
 use target::{
@@ -102,4 +102,49 @@ impl Proposer for PermutesLaw {
     fn count(&self, tally: &mut Tally) {
         self.0.count(tally);
     }
+}
+
+/// Sampling settings applied in an order that is not transformers'.
+#[derive(Clone, Copy, Debug)]
+pub enum MisorderedSampling {
+    /// The nucleus is chosen before the temperature divides the logits.
+    TopPBeforeTemperature,
+    /// The nucleus is chosen among all tokens, and then cut to the most probable ones.
+    TopPBeforeTopK,
+    /// Tokens are cut away first, and those that are left penalised.
+    PenaltyLast,
+}
+
+impl MisorderedSampling {
+    /// All of them.
+    pub const ALL: [Self; 3] =
+        [Self::TopPBeforeTemperature, Self::TopPBeforeTopK, Self::PenaltyLast];
+
+    /// The law that the wrong order gives.
+    pub fn law(self, settings: &Sampling, logits: &[f32], context: &[u32]) -> Law {
+        let hot = Sampling::at(settings.temperature);
+        let (first, last) = match self {
+            Self::TopPBeforeTemperature => (Sampling { temperature: 1.0, ..*settings }, hot),
+            Self::TopPBeforeTopK => {
+                (Sampling { top_k: None, ..*settings }, Sampling { top_k: settings.top_k, ..hot })
+            }
+            Self::PenaltyLast => (
+                Sampling { repetition_penalty: 1.0, ..*settings },
+                Sampling { repetition_penalty: settings.repetition_penalty, ..hot },
+            ),
+        };
+        let kept = first.law(logits, &[context]);
+        last.law(&left(&kept, logits, first.repetition_penalty, context), &[context])
+    }
+}
+
+/// The logits that a law left, penalised as it had them, with the others out of reach.
+fn left(law: &Law, logits: &[f32], penalty: f64, context: &[u32]) -> Vec<f32> {
+    let mut scores = vec![f32::NEG_INFINITY; logits.len()];
+    for (id, _) in law.entries().filter(|(_, probability)| *probability > 0.0) {
+        let logit = logits[id as usize];
+        let factor = if context.contains(&id) { penalty as f32 } else { 1.0 };
+        scores[id as usize] = if logit < 0.0 { logit * factor } else { logit / factor };
+    }
+    scores
 }

@@ -6,7 +6,7 @@ use draft::language_model::{LanguageModel, Wanted, depths};
 use draft::{Compute, Model};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::checkpoints::{tiny_config, write_llama};
+use support::checkpoints::{tiny_config, write_formula};
 use support::shared::compute;
 use support::toy::ToyModel;
 
@@ -47,7 +47,7 @@ fn config(kind: Kind) -> Value {
 
 fn load(kind: Kind, compute: Compute) -> Box<dyn LanguageModel> {
     let folder = tempfile::tempdir().unwrap();
-    write_llama(folder.path(), &config(kind), 3);
+    write_formula(folder.path(), &config(kind), 3);
     Model::load(folder.path(), compute).unwrap().network
 }
 

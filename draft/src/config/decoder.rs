@@ -47,6 +47,7 @@ pub(super) struct DecoderFields {
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     max_position_embeddings: usize,
+    #[serde(default = "norm_epsilon")]
     rms_norm_eps: f64,
     hidden_act: Option<String>,
     tie_word_embeddings: Option<bool>,
@@ -56,29 +57,45 @@ pub(super) struct DecoderFields {
     rope: RopeFields,
 }
 
+/// What transformers takes where a file is silent.
+const fn norm_epsilon() -> f64 {
+    1e-6
+}
+
+/// What an architecture's files may be silent on.
+pub(super) struct Defaults {
+    /// Key and value heads, where they are not as many as query heads.
+    pub(super) kv_heads: Option<usize>,
+    /// Width of a head, where it is not the heads' share of the residual stream.
+    pub(super) head_dim: Option<usize>,
+    /// The share of a head that is turned; `None` where that is always all of it.
+    pub(super) rotary_share: Option<f64>,
+}
+
 impl DecoderFields {
-    /// Reads and checks them. `partial_factor` is the share of a head that the architecture turns
-    /// where the file does not say it.
-    pub(super) fn read(&self, partial_factor: f64) -> Result<Decoder, String> {
+    /// Reads and checks them.
+    pub(super) fn read(&self, defaults: &Defaults) -> Result<Decoder, String> {
         let activation = self.hidden_act.as_deref().unwrap_or("silu");
         if activation != "silu" {
             return Err(format!("activation `{activation}` is not supported; `silu` is"));
         }
         let heads = self.num_attention_heads;
-        let head_dim = self.head_dim.unwrap_or(self.hidden_size / heads.max(1));
-        let turned = head_dim as f64 * self.rope.partial_factor().unwrap_or(partial_factor);
+        let head_dim =
+            self.head_dim.or(defaults.head_dim).unwrap_or(self.hidden_size / heads.max(1));
+        let share = defaults.rotary_share;
+        let share = share.map_or(1.0, |share| self.rope.partial_factor().unwrap_or(share));
         let decoder = Decoder {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             intermediate_size: self.intermediate_size,
             layers: self.num_hidden_layers,
             heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(heads),
+            kv_heads: self.num_key_value_heads.or(defaults.kv_heads).unwrap_or(heads),
             head_dim,
-            rotary_dim: turned as usize,
+            rotary_dim: (head_dim as f64 * share) as usize,
             context: self.max_position_embeddings,
             norm_epsilon: self.rms_norm_eps,
-            rope: self.rope.read()?,
+            rope: self.rope.read(self.max_position_embeddings)?,
             tied: self.tie_word_embeddings.unwrap_or(false),
             attention_bias: self.attention_bias,
         };

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::decoder::{Decoder, DecoderFields, LayerTensors};
+use super::decoder::{Decoder, DecoderFields, Defaults, LayerTensors};
 
-/// The window of Mistral models whose file does not name one (transformers' default).
+/// What transformers takes where a Mistral model's file is silent.
 const MISTRAL_WINDOW: usize = 4096;
+const MISTRAL_KV_HEADS: usize = 8;
 
 /// A Llama or Mistral model.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +41,10 @@ impl LlamaConfig {
         if window == Some(0) {
             return Err("`sliding_window` is 0".to_owned());
         }
-        Ok(Self { decoder: fields.decoder.read(1.0)?, mlp_bias: fields.mlp_bias, window })
+        let kv_heads = is_mistral.then_some(MISTRAL_KV_HEADS);
+        let decoder =
+            fields.decoder.read(&Defaults { kv_heads, head_dim: None, rotary_share: None })?;
+        Ok(Self { decoder, mlp_bias: fields.mlp_bias, window })
     }
 
     /// Name and shape of every tensor of the checkpoint.

@@ -201,6 +201,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_is_silent_on_is_as_in_transformers() {
+        let mut json = stentor2();
+        let fields = json.as_object_mut().unwrap();
+        fields.remove("num_key_value_heads");
+        fields.remove("head_dim");
+        fields.remove("rms_norm_eps");
+        fields.insert("partial_rotary_factor".into(), 0.5.into());
+        fields.insert("num_attention_heads".into(), 8.into());
+        let sizes = |json: &Value| Shape::from_json(json).unwrap().decoder().clone();
+        let llama = sizes(&json);
+        assert_eq!((llama.kv_heads, llama.head_dim, llama.rotary_dim), (8, 32, 32));
+        assert_eq!(llama.norm_epsilon, 1e-6);
+        json["model_type"] = "mistral".into();
+        json["num_attention_heads"] = 16.into();
+        let mistral = Shape::from_json(&json).unwrap();
+        assert_eq!(mistral.decoder().kv_heads, 8);
+        assert!(matches!(mistral, Shape::Llama(LlamaConfig { window: Some(4096), .. })));
+        json["model_type"] = "qwen3_5_text".into();
+        json.as_object_mut().unwrap().remove("partial_rotary_factor");
+        let qwen = sizes(&json);
+        assert_eq!((qwen.kv_heads, qwen.head_dim, qwen.rotary_dim), (4, 256, 64));
+    }
+
+    #[test]
+    fn where_both_spellings_are_there_the_older_counts() {
+        let mut json = stentor2();
+        json["rope_parameters"] = serde_json::json!({"rope_type": "default", "rope_theta": 5.0});
+        json["rope_scaling"] = serde_json::json!({"rope_type": "llama3", "factor": 8.0,
+            "low_freq_factor": 1.0, "high_freq_factor": 4.0});
+        let shape = Shape::from_json(&json).unwrap();
+        let (rope, _) = shape.rope();
+        assert_eq!(rope.theta, 10_000.0);
+        assert_eq!(rope.llama3.unwrap().original_max_position_embeddings, 1024.0);
+    }
+
+    #[test]
     fn what_is_not_supported_is_named() {
         let mut json = stentor2();
         json["model_type"] = "mamba".into();

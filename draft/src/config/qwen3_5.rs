@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::decoder::{Decoder, DecoderFields, LayerTensors, positive};
+use super::decoder::{Decoder, DecoderFields, Defaults, LayerTensors, positive};
 
-/// The share of a head that is turned where the file does not say it.
-const PARTIAL_ROTARY_FACTOR: f64 = 0.25;
+/// What transformers takes where the file is silent.
+const DEFAULTS: Defaults =
+    Defaults { kv_heads: Some(4), head_dim: Some(256), rotary_share: Some(0.25) };
 
 /// How a layer mixes positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -112,7 +113,7 @@ struct Fields {
 impl Qwen35Config {
     pub(super) fn from_json(json: &Value) -> Result<Self, String> {
         let fields = Fields::deserialize(json).map_err(|error| error.to_string())?;
-        let decoder = fields.decoder.read(PARTIAL_ROTARY_FACTOR)?;
+        let decoder = fields.decoder.read(&DEFAULTS)?;
         let interval = fields.full_attention_interval.unwrap_or(4).max(1);
         let mixers = fields.layer_types.unwrap_or_else(|| {
             (1..=decoder.layers)

@@ -38,8 +38,13 @@ pub(super) struct RopeFields {
 }
 
 impl RopeFields {
+    /// Where both spellings are there, the older one counts, as in transformers.
+    fn object(&self) -> Option<&Value> {
+        self.rope_scaling.as_ref().or(self.rope_parameters.as_ref())
+    }
+
     fn field(&self, name: &str) -> Option<&Value> {
-        self.rope_parameters.as_ref().or(self.rope_scaling.as_ref())?.get(name)
+        self.object()?.get(name)
     }
 
     /// The share of a head that is turned, where it is given.
@@ -48,8 +53,8 @@ impl RopeFields {
         own.or(self.partial_rotary_factor)
     }
 
-    /// Reads base and scaling.
-    pub(super) fn read(&self) -> Result<RopeConfig, String> {
+    /// Reads base and scaling, of a model with so many positions.
+    pub(super) fn read(&self, context: usize) -> Result<RopeConfig, String> {
         let theta = self.field("rope_theta").and_then(Value::as_f64).or(self.rope_theta);
         let mut rope =
             RopeConfig { theta: theta.unwrap_or(10_000.0), llama3: None, linear_factor: 1.0 };
@@ -63,8 +68,12 @@ impl RopeFields {
                     .ok_or("linear rope scaling without a `factor`")?;
             }
             "llama3" => {
-                let scaling = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
-                let parsed = serde_json::from_value(scaling.cloned().unwrap_or_default())
+                let mut scaling = self.object().cloned().unwrap_or_default();
+                let original = "original_max_position_embeddings";
+                if scaling.get(original).is_none_or(Value::is_null) {
+                    scaling[original] = context.into();
+                }
+                let parsed = serde_json::from_value(scaling)
                     .map_err(|error| format!("llama3 rope scaling is incomplete ({error})"))?;
                 rope.llama3 = Some(parsed);
             }
