@@ -99,6 +99,17 @@ pub enum ModelError {
         /// Rows of the embedding.
         rows: usize,
     },
+    /// A file that could not be written.
+    #[error("cannot write {path}: {reason}; what was there before is as it was")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A model that cannot be trained, and why.
+    #[error("{0}")]
+    Training(String),
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(String),

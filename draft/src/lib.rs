@@ -17,6 +17,7 @@ pub mod random;
 pub mod rope;
 pub mod sampling;
 pub mod session;
+pub mod train;
 
 pub use device::Compute;
 pub use error::ModelError;

@@ -9,6 +9,7 @@ mod network;
 mod placement;
 mod qwen3_5;
 mod recurrence;
+mod stack;
 
 use std::path::Path;
 
@@ -17,6 +18,10 @@ use crate::config::{ModelConfig, Shape};
 use crate::device::Compute;
 use crate::error::ModelError;
 use crate::language_model::LanguageModel;
+use network::Network;
+
+pub(crate) use layers::{Loader, Weights};
+pub(crate) use stack::Stack;
 
 /// A loaded model and what its folder says of it.
 pub struct Model {
@@ -34,10 +39,31 @@ impl Model {
         let config = ModelConfig::read(folder)?;
         let checkpoint = Checkpoint::open(folder, &config.shape.tensors())?;
         let parameters = config.shape.parameters();
-        let network = match &config.shape {
-            Shape::Llama(llama) => llama::load(llama, &checkpoint, compute)?,
-            Shape::Qwen35(qwen) => qwen3_5::load(qwen, &checkpoint, compute)?,
-        };
-        Ok(Self { config, parameters, network: Box::new(network) })
+        let weights = Placed { checkpoint: &checkpoint, device: compute.device };
+        let _guard = tch::no_grad_guard();
+        let epsilon = config.shape.decoder().norm_epsilon;
+        let stack = stack(&config.shape, Loader::new(&weights, compute.kind, epsilon))?;
+        let network = Box::new(Network::new(&config.shape, stack, compute));
+        Ok(Self { config, parameters, network })
+    }
+}
+
+/// A checkpoint, copied to a device.
+struct Placed<'a> {
+    checkpoint: &'a Checkpoint,
+    device: tch::Device,
+}
+
+impl Weights for Placed<'_> {
+    fn stack(&self, names: &[String], kind: tch::Kind) -> Result<tch::Tensor, ModelError> {
+        self.checkpoint.stack(names, Compute { kind, device: self.device })
+    }
+}
+
+/// Reads the weights of a model of any shape.
+pub(crate) fn stack(shape: &Shape, loader: Loader<'_>) -> Result<Stack, ModelError> {
+    match shape {
+        Shape::Llama(config) => llama::stack(config, loader),
+        Shape::Qwen35(config) => qwen3_5::stack(config, loader),
     }
 }

@@ -66,22 +66,28 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Rotates the leading dimensions of heads `[n, heads, head_dim]`.
+    /// Rotates the leading dimensions of heads `[n, heads, head_dim]` or `[batch, n, heads,
+    /// head_dim]`.
     pub fn apply(&self, heads: &Tensor) -> Tensor {
-        let (turned, all) = (self.cosines.size()[2], heads.size()[2]);
+        let (turned, all) = (last(&self.cosines), last(heads));
         if turned == all {
             return self.turn(heads);
         }
-        let rest = heads.narrow(2, turned, all - turned);
-        Tensor::cat(&[self.turn(&heads.narrow(2, 0, turned)), rest], 2)
+        let rest = heads.narrow(-1, turned, all - turned);
+        Tensor::cat(&[self.turn(&heads.narrow(-1, 0, turned)), rest], -1)
     }
 
     /// The second half is the imaginary part of the first; rolling by half swaps them, and the sign
-    /// is in the sines.
+    /// is in the sines. Tables may be of a wider type than heads.
     fn turn(&self, heads: &Tensor) -> Tensor {
-        let half = heads.size()[2] / 2;
-        heads * &self.cosines + heads.roll([half], [2]) * &self.sines
+        let turned = heads * &self.cosines + heads.roll([last(heads) / 2], [-1]) * &self.sines;
+        turned.to_kind(heads.kind())
     }
+}
+
+/// The last size of a tensor.
+fn last(tensor: &Tensor) -> i64 {
+    tensor.size().last().copied().unwrap_or(0)
 }
 
 /// Cosines and sines `[positions, dimensions]` in 32-bit floats on the CPU; the second half of the

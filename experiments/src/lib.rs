@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod data;
 pub mod doctor;
 pub mod explore;
 pub mod generate;
@@ -18,3 +19,4 @@ pub mod source;
 pub mod statistics;
 pub mod template;
 pub mod tokenizer;
+pub mod train;

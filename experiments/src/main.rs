@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use experiments::cli::Cli;
 use experiments::printer::Printer;
+use experiments::train::interrupt::{Interrupted, STATUS};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         Err(error) if experiments::printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             printer.error(&error);
-            ExitCode::from(2)
+            ExitCode::from(if error.is::<Interrupted>() { STATUS } else { 2 })
         }
     }
 }

@@ -25,6 +25,7 @@ TOLERANCE = {
     "sampling": 1e-8,
     "architectures": 1e-4,
     "rotary": 1e-6,
+    "training": 1e-3,
 }
 NAMES = list(TOLERANCE)
 SHOWN = 5

@@ -2,9 +2,9 @@
 
     .oracle/bin/python tests/oracle/make_fixtures.py [--shared DIR] [--out DIR] [NAME ...]
 
-NAME is one of logits, greedy, tokenizers, sampling, architectures, rotary (default: all). The last
-three need no weights and no tokenizers of others, nothing of --shared. Each file is one JSON object
-with a list of `cases` and a note on its fields, `about`. All models run in float32 on the CPU, with
+NAME is one of logits, greedy, tokenizers, sampling, architectures, rotary, training (default: all).
+The last four need no weights and no tokenizers of others, nothing of --shared. Each file is one JSON
+object with a list of `cases` and a note on its fields, `about`. All models run in float32 on the CPU, with
 transformers' eager attention; the script stops where its sdpa attention gives other logits.
 Everything random has a fixed seed. No text of third parties is written, only ids and numbers.
 """
@@ -49,6 +49,7 @@ from oracle import (
     write,
 )
 from tokenizer_texts import TEXTS
+from training import make_training
 
 SEED = 20260101
 
@@ -405,6 +406,7 @@ MAKERS = {
     "sampling": make_sampling,
     "architectures": make_architectures,
     "rotary": make_rotary,
+    "training": make_training,
 }
 NEED_SHARED = {"logits", "greedy", "tokenizers"}
 

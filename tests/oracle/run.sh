@@ -47,7 +47,7 @@ fixtures() {
 rust_tests() {
   SPEC_ORACLE=1 OMP_NUM_THREADS=1 \
     cargo test --release -p spec-tests --locked --test lossless --test parity --test architectures \
-    --test draws
+    --test draws --test training
 }
 
 decoding() {

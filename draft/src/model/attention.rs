@@ -8,6 +8,7 @@ use super::placement::{Placement, View};
 use crate::cache::KvCache;
 use crate::config::Decoder;
 use crate::error::ModelError;
+use crate::rope::Rotation;
 
 /// Queries of one key head, up to which those of several query heads are read as one.
 const FEW: i64 = 256;
@@ -29,7 +30,7 @@ pub(super) struct Attention {
     pub(super) slot: usize,
 }
 
-/// The input, mapped to heads `[n, heads, head_dim]`.
+/// The input, mapped to heads `[…, heads, head_dim]`.
 struct Heads {
     queries_keys: Tensor,
     values: Tensor,
@@ -58,12 +59,8 @@ impl Attention {
         placement: &Placement,
         cache: &mut KvCache,
     ) -> Result<Tensor, ModelError> {
-        let Heads { queries_keys, values, gate } = self.heads(&self.inputs.apply(input));
-        let normed = match &self.head_norm {
-            Some(norm) => norm.apply(&queries_keys),
-            None => queries_keys,
-        };
-        let turned = placement.rotation.apply(&normed).transpose(0, 1);
+        let Heads { queries_keys, values, gate } = self.heads(input);
+        let turned = placement.rotation.apply(&queries_keys).transpose(0, 1);
         let keys = turned.narrow(0, self.heads, self.kv_heads);
         let (keys, values) = cache.write(self.slot, &keys, &values.transpose(0, 1));
         let seen = |all: &Tensor| {
@@ -71,33 +68,67 @@ impl Attention {
         };
         let queries = turned.narrow(0, 0, self.heads);
         let mixed = self.mix(&queries, &seen(&keys), &seen(&values), &placement.view)?;
-        let gated = match gate {
-            Some(gate) => mixed * gate.sigmoid(),
-            None => mixed,
-        };
-        Ok(self.output.apply(&gated))
+        Ok(self.finish(mixed, gate.as_ref()))
     }
 
-    fn heads(&self, mapped: &Tensor) -> Heads {
-        let (count, dim) = (mapped.size()[0], self.head_dim);
+    fn heads(&self, input: &Tensor) -> Heads {
+        let mapped = self.inputs.apply(input);
+        let (dim, both) = (self.head_dim, self.heads + self.kv_heads);
         if !self.gated {
-            let all = mapped.view([count, self.heads + 2 * self.kv_heads, dim]);
+            let all = split(&mapped, dim);
             return Heads {
-                queries_keys: all.narrow(1, 0, self.heads + self.kv_heads),
-                values: all.narrow(1, self.heads + self.kv_heads, self.kv_heads),
+                queries_keys: self.normed(all.narrow(-2, 0, both)),
+                values: all.narrow(-2, both, self.kv_heads),
                 gate: None,
             };
         }
         let width = 2 * self.heads * dim;
-        let both = mapped.narrow(1, 0, width).view([count, self.heads, 2 * dim]);
-        let rest = mapped.narrow(1, width, 2 * self.kv_heads * dim);
-        let rest = rest.view([count, 2 * self.kv_heads, dim]);
-        let (queries, gate) = (both.narrow(2, 0, dim), both.narrow(2, dim, dim));
+        let queries_gate = split(&mapped.narrow(-1, 0, width), 2 * dim);
+        let rest = split(&mapped.narrow(-1, width, 2 * self.kv_heads * dim), dim);
+        let (queries, gate) = (queries_gate.narrow(-1, 0, dim), queries_gate.narrow(-1, dim, dim));
+        let queries_keys = Tensor::cat(&[queries, rest.narrow(-2, 0, self.kv_heads)], -2);
         Heads {
-            queries_keys: Tensor::cat(&[queries, rest.narrow(1, 0, self.kv_heads)], 1),
-            values: rest.narrow(1, self.kv_heads, self.kv_heads),
-            gate: Some(gate.reshape([count, self.heads * dim])),
+            queries_keys: self.normed(queries_keys),
+            values: rest.narrow(-2, self.kv_heads, self.kv_heads),
+            gate: Some(gate.flatten(-2, -1)),
         }
+    }
+
+    fn normed(&self, queries_keys: Tensor) -> Tensor {
+        match &self.head_norm {
+            Some(norm) => norm.apply(&queries_keys),
+            None => queries_keys,
+        }
+    }
+
+    fn finish(&self, mixed: Tensor, gate: Option<&Tensor>) -> Tensor {
+        let gated = match gate {
+            Some(gate) => mixed * gate.sigmoid(),
+            None => mixed,
+        };
+        self.output.apply(&gated)
+    }
+
+    /// Maps whole texts `[batch, n, hidden]` that begin at position 0, without a cache.
+    pub(super) fn forward_texts(
+        &self,
+        input: &Tensor,
+        rotation: &Rotation,
+    ) -> Result<Tensor, ModelError> {
+        let Heads { queries_keys, values, gate } = self.heads(input);
+        let turned = rotation.apply(&queries_keys);
+        let part = |first: i64, count: i64| turned.narrow(2, first, count).transpose(1, 2);
+        let mixed = Tensor::f_scaled_dot_product_attention(
+            &part(0, self.heads),
+            &part(self.heads, self.kv_heads),
+            &values.transpose(1, 2),
+            None::<&Tensor>,
+            0.0,
+            true,
+            None::<f64>,
+            self.heads > self.kv_heads,
+        )?;
+        Ok(self.finish(mixed.transpose(1, 2).flatten(-2, -1), gate.as_ref()))
     }
 
     /// Mixes values `[1, kv_heads, positions, head_dim]` for queries `[heads, n, head_dim]` into
@@ -137,4 +168,9 @@ impl Attention {
         let mixed = mixed.reshape([self.heads, count, self.head_dim]).transpose(0, 1);
         Ok(mixed.reshape([count, self.heads * self.head_dim]))
     }
+}
+
+/// Splits the last dimension into heads.
+fn split(mapped: &Tensor, dim: i64) -> Tensor {
+    mapped.unflatten(-1, [-1, dim])
 }

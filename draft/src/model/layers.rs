@@ -3,8 +3,6 @@
 
 use tch::{Kind, Tensor};
 
-use crate::checkpoint::Checkpoint;
-use crate::device::Compute;
 use crate::error::ModelError;
 
 /// The type of what is summed over many elements: 32-bit floats, and 64-bit ones in a model of those.
@@ -14,21 +12,22 @@ pub(super) fn wide(kind: Kind) -> Kind {
 
 /// A linear map; weights are `[out, in]`.
 #[derive(Debug)]
-pub(super) struct Linear {
+pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
 }
 
 impl Linear {
+    /// Maps an input, in the type of the weight.
     pub(super) fn apply(&self, input: &Tensor) -> Tensor {
-        input.linear(&self.weight, self.bias.as_ref())
+        input.to_kind(self.weight.kind()).linear(&self.weight, self.bias.as_ref())
     }
 }
 
 /// Root-mean-square normalisation (Zhang & Sennrich, 1910.07467), computed in the wide type. A weight
 /// of that type is applied before the result takes the input's type, any other after it.
 #[derive(Debug)]
-pub(super) struct RmsNorm {
+pub(crate) struct RmsNorm {
     weight: Tensor,
     epsilon: f64,
 }
@@ -57,37 +56,74 @@ impl RmsNorm {
 
 /// A SiLU-gated feed-forward layer (Shazeer, 2002.05202).
 #[derive(Debug)]
-pub(super) struct FeedForward {
+pub(crate) struct FeedForward {
     gate_up: Linear,
     down: Linear,
 }
 
 impl FeedForward {
     pub(super) fn apply(&self, input: &Tensor) -> Tensor {
-        let both = self.gate_up.apply(input);
-        let width = both.size()[1] / 2;
-        let gated = both.narrow(1, 0, width).silu() * both.narrow(1, width, width);
+        let halves = self.gate_up.apply(input).chunk(2, -1);
+        let gated = halves[0].silu() * &halves[1];
         self.down.apply(&gated)
     }
 }
 
-/// Reads parts from a checkpoint.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loader<'a> {
-    pub(super) checkpoint: &'a Checkpoint,
-    pub(super) compute: Compute,
-    pub(super) epsilon: f64,
+/// Where a model's tensors come from: a checkpoint, or parameters in training.
+pub(crate) trait Weights {
+    /// Tensors with the same number of columns as one, rows behind rows, of the given type.
+    fn stack(&self, names: &[String], kind: Kind) -> Result<Tensor, ModelError>;
 }
 
-impl Loader<'_> {
-    /// A tensor in the compute type.
+/// Reads parts of a model.
+#[derive(Clone, Copy)]
+pub(crate) struct Loader<'a> {
+    weights: &'a dyn Weights,
+    /// The type of linear maps.
+    pub(super) kind: Kind,
+    /// How many of the first layers are in the wide type all the same.
+    wide_layers: usize,
+    /// Whether norms and the embedding are in the wide type, and with them the residual stream.
+    wide_stream: bool,
+    epsilon: f64,
+}
+
+impl<'a> Loader<'a> {
+    /// Reads everything in one type.
+    pub(crate) fn new(weights: &'a dyn Weights, kind: Kind, epsilon: f64) -> Self {
+        Self { weights, kind, wide_layers: 0, wide_stream: false, epsilon }
+    }
+
+    /// Reads linear maps in one type, but for some of the first layers, and the rest in the wide
+    /// type.
+    pub(crate) fn for_training(
+        weights: &'a dyn Weights,
+        kind: Kind,
+        wide_layers: usize,
+        epsilon: f64,
+    ) -> Self {
+        Self { weights, kind, wide_layers, wide_stream: true, epsilon }
+    }
+
+    /// The loader of one layer.
+    pub(super) fn of_layer(self, index: usize) -> Self {
+        let kind = if index < self.wide_layers { wide(self.kind) } else { self.kind };
+        Self { kind, ..self }
+    }
+
+    /// A tensor in the type of linear maps.
     pub(super) fn tensor(&self, name: &str) -> Result<Tensor, ModelError> {
-        self.checkpoint.tensor(name, self.compute)
+        self.weights.stack(&[name.to_owned()], self.kind)
+    }
+
+    /// A norm's weight or the embedding.
+    pub(super) fn outer_tensor(&self, name: &str) -> Result<Tensor, ModelError> {
+        if self.wide_stream { self.wide_tensor(name) } else { self.tensor(name) }
     }
 
     /// A tensor in the wide type.
     pub(super) fn wide_tensor(&self, name: &str) -> Result<Tensor, ModelError> {
-        self.checkpoint.tensor(name, Compute { kind: wide(self.compute.kind), ..self.compute })
+        self.weights.stack(&[name.to_owned()], wide(self.kind))
     }
 
     /// One map, or several with the same input as one.
@@ -100,14 +136,14 @@ impl Loader<'_> {
         let named = |part: &str| {
             names.iter().map(|name| format!("{prefix}.{name}.{part}")).collect::<Vec<_>>()
         };
-        let weight = self.checkpoint.stack(&named("weight"), self.compute)?;
-        let bias = bias.then(|| self.checkpoint.stack(&named("bias"), self.compute)).transpose()?;
+        let weight = self.weights.stack(&named("weight"), self.kind)?;
+        let bias = bias.then(|| self.weights.stack(&named("bias"), self.kind)).transpose()?;
         Ok(Linear { weight, bias })
     }
 
     /// A norm whose weight is stored as it is applied.
     pub(super) fn norm(&self, name: &str) -> Result<RmsNorm, ModelError> {
-        let weight = self.tensor(&format!("{name}.weight"))?;
+        let weight = self.outer_tensor(&format!("{name}.weight"))?;
         Ok(RmsNorm { weight, epsilon: self.epsilon })
     }
 

@@ -3,26 +3,17 @@
 
 use super::attention::Attention;
 use super::layers::Loader;
-use super::network::{Layer, Mixing, Network, Plan};
-use crate::checkpoint::Checkpoint;
+use super::stack::{Layer, Mixing, Stack};
 use crate::config::LlamaConfig;
-use crate::device::Compute;
 use crate::error::ModelError;
 
-/// Copies the weights out of an opened checkpoint.
-pub(super) fn load(
-    config: &LlamaConfig,
-    checkpoint: &Checkpoint,
-    compute: Compute,
-) -> Result<Network, ModelError> {
-    let _guard = tch::no_grad_guard();
+/// Reads the weights.
+pub(crate) fn stack(config: &LlamaConfig, loader: Loader<'_>) -> Result<Stack, ModelError> {
     let sizes = &config.decoder;
-    let loader = Loader { checkpoint, compute, epsilon: sizes.norm_epsilon };
     let layers = (0..sizes.layers)
-        .map(|index| layer(config, index, &loader))
+        .map(|index| layer(config, index, &loader.of_layer(index)))
         .collect::<Result<Vec<_>, _>>()?;
-    let plan = Plan { sizes, window: config.window, delta: None };
-    Network::new(&plan, layers, loader.norm("model.norm")?, &loader)
+    Stack::new(&loader, layers, loader.norm("model.norm")?, sizes.tied)
 }
 
 fn layer(config: &LlamaConfig, index: usize, loader: &Loader<'_>) -> Result<Layer, ModelError> {

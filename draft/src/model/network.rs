@@ -1,15 +1,12 @@
-//! A decoder as a whole: embedding, layers, norm, head, with its cache and what it has read. Batch
-//! size 1; a tree of ids is read in one pass. Knows ids and tensors only.
+//! A decoder with its cache and what it has read. Batch size 1; a tree of ids is read in one pass. Knows ids and tensors only.
 
 use tch::{Kind, Tensor};
 
-use super::attention::Attention;
-use super::delta::DeltaNet;
-use super::layers::{FeedForward, Loader, RmsNorm};
 use super::placement::{Placement, Span};
 use super::recurrence::{Pass, Recurrence};
+use super::stack::{Layer, Mixing, Stack};
 use crate::cache::KvCache;
-use crate::config::{Decoder, DeltaConfig};
+use crate::config::{Decoder, DeltaConfig, Shape};
 use crate::device::Compute;
 use crate::error::ModelError;
 use crate::language_model::{LanguageModel, Logits, Wanted};
@@ -21,42 +18,13 @@ const PIECE: usize = 512;
 /// Positions that rotary tables are made for at first.
 const FIRST_POSITIONS: usize = 512;
 
-/// How a layer mixes positions.
-#[derive(Debug)]
-pub(super) enum Mixing {
-    Attention(Attention),
-    Delta(DeltaNet),
-}
-
-/// One layer of a decoder.
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) before_mixing: RmsNorm,
-    pub(super) mixing: Mixing,
-    pub(super) before_feed_forward: RmsNorm,
-    pub(super) feed_forward: FeedForward,
-}
-
-/// What the layers need beside their weights.
-#[derive(Debug)]
-pub(super) struct Plan<'a> {
-    pub(super) sizes: &'a Decoder,
-    /// How many positions back attention sees, itself included.
-    pub(super) window: Option<usize>,
-    /// Sizes of delta nets, where there are any.
-    pub(super) delta: Option<&'a DeltaConfig>,
-}
-
 /// A decoder with its cache.
 #[derive(Debug)]
 pub(super) struct Network {
     sizes: Decoder,
     window: Option<usize>,
     compute: Compute,
-    embedding: Tensor,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
-    head: Tensor,
+    stack: Stack,
     rope: Rope,
     cache: KvCache,
     recurrence: Recurrence,
@@ -65,34 +33,27 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Reads what is outside the layers.
-    pub(super) fn new(
-        plan: &Plan<'_>,
-        layers: Vec<Layer>,
-        norm: RmsNorm,
-        loader: &Loader<'_>,
-    ) -> Result<Self, ModelError> {
-        let (sizes, compute) = (plan.sizes.clone(), loader.compute);
-        let Compute { kind, device } = compute;
-        let embedding = loader.tensor("model.embed_tokens.weight")?;
-        let head =
-            if sizes.tied { embedding.shallow_clone() } else { loader.tensor("lm_head.weight")? };
-        let nets = layers.iter().filter(|layer| matches!(layer.mixing, Mixing::Delta(_))).count();
-        let delta = plan.delta.copied().unwrap_or_default();
+    /// A model that has read nothing.
+    pub(super) fn new(shape: &Shape, stack: Stack, compute: Compute) -> Self {
+        let (sizes, Compute { kind, device }) = (shape.decoder().clone(), compute);
+        let (window, delta) = match shape {
+            Shape::Llama(config) => (config.window, DeltaConfig::default()),
+            Shape::Qwen35(config) => (None, config.delta),
+        };
+        let is_net = |layer: &&Layer| matches!(layer.mixing, Mixing::Delta(_));
+        let nets = stack.layers.iter().filter(is_net).count();
+        let attentions = stack.layers.len() - nets;
         let positions = sizes.context.min(FIRST_POSITIONS);
-        Ok(Self {
-            window: plan.window,
+        Self {
+            window,
             compute,
-            embedding,
-            head,
-            norm,
+            stack,
             rope: Rope::new(sizes.rope, sizes.rotary_dim, positions, kind, device),
-            cache: KvCache::new(layers.len() - nets, sizes.kv_heads, sizes.head_dim, kind, device),
+            cache: KvCache::new(attentions, sizes.kv_heads, sizes.head_dim, kind, device),
             recurrence: Recurrence::new(nets, &delta, kind, device),
-            layers,
             sizes,
             ids: Vec::new(),
-        })
+        }
     }
 
     fn check(&self, ids: &[u32]) -> Result<(), ModelError> {
@@ -148,14 +109,14 @@ impl Network {
         self.rope.reserve(positions);
         let indices: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let indices = Tensor::f_from_slice(&indices)?.f_to_device(device)?;
-        let mut stream = Tensor::f_embedding(&self.embedding, &indices, -1, false, false)?;
+        let mut stream = self.stack.embed(&indices)?;
         let span = Span { past, count, parents };
         let placement = Placement::new(span, self.window, &self.rope, (kind, device))?;
         let chain: Vec<Option<usize>> = (0..count).map(|node| node.checked_sub(1)).collect();
         let parents = parents.unwrap_or(&chain);
         let windows = self.recurrence.windows(parents);
         let mut traces = Vec::new();
-        for layer in &self.layers {
+        for layer in &self.stack.layers {
             let input = layer.before_mixing.apply(&stream);
             let mixed = match &layer.mixing {
                 Mixing::Attention(attention) => {
@@ -168,8 +129,7 @@ impl Network {
                     mixed
                 }
             };
-            stream += mixed;
-            stream += layer.feed_forward.apply(&layer.before_feed_forward.apply(&stream));
+            stream = layer.feed(&(stream + mixed));
         }
         self.cache.advance(count);
         self.recurrence.hold(Pass { windows, traces });
@@ -184,7 +144,7 @@ impl Network {
         let mut values = vec![0f32; rows as usize * width];
         let mut first = 0;
         for stream in streams {
-            let logits = self.norm.apply(stream).f_linear(&self.head, None::<&Tensor>)?;
+            let logits = self.stack.logits(stream)?;
             let logits = logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
             let count = logits.numel();
             logits.contiguous().f_copy_data(&mut values[first..first + count], count)?;

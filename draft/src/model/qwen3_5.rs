@@ -5,26 +5,17 @@
 use super::attention::Attention;
 use super::delta::DeltaNet;
 use super::layers::Loader;
-use super::network::{Layer, Mixing, Network, Plan};
-use crate::checkpoint::Checkpoint;
+use super::stack::{Layer, Mixing, Stack};
 use crate::config::{Mixer, Qwen35Config};
-use crate::device::Compute;
 use crate::error::ModelError;
 
-/// Copies the weights out of an opened checkpoint.
-pub(super) fn load(
-    config: &Qwen35Config,
-    checkpoint: &Checkpoint,
-    compute: Compute,
-) -> Result<Network, ModelError> {
-    let _guard = tch::no_grad_guard();
+/// Reads the weights.
+pub(crate) fn stack(config: &Qwen35Config, loader: Loader<'_>) -> Result<Stack, ModelError> {
     let sizes = &config.decoder;
-    let loader = Loader { checkpoint, compute, epsilon: sizes.norm_epsilon };
     let layers = (0..sizes.layers)
-        .map(|index| layer(config, index, &loader))
+        .map(|index| layer(config, index, &loader.of_layer(index)))
         .collect::<Result<Vec<_>, _>>()?;
-    let plan = Plan { sizes, window: None, delta: Some(&config.delta) };
-    Network::new(&plan, layers, loader.centred_norm("model.norm")?, &loader)
+    Stack::new(&loader, layers, loader.centred_norm("model.norm")?, sizes.tied)
 }
 
 fn layer(config: &Qwen35Config, index: usize, loader: &Loader<'_>) -> Result<Layer, ModelError> {

@@ -8,6 +8,7 @@ pub mod generate;
 pub mod models;
 pub mod pull;
 pub mod tokenize;
+pub mod train;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -18,7 +19,7 @@ use crate::printer::Printer;
 #[derive(Debug, Parser)]
 #[command(name = "spec", version, about, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 ok, 1 a check did not hold, 2 usage or error. Data goes to standard output, talk to \
+    after_help = "Exit codes: 0 ok, 1 a check did not hold, 2 usage or error, 130 stopped by Ctrl-C. Data goes to standard output, talk to \
                         standard error."
 )]
 pub struct Cli {
@@ -30,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Measure how many of a draft's tokens a target accepts, and what that is worth in time.
     Bench(Box<bench::Args>),
+    /// Train a draft by a recipe.
+    Train(Box<train::Args>),
     /// Continue a prompt with one model.
     Generate(Box<generate::Args>),
     /// Show the most probable next tokens at each position of a text.
@@ -49,6 +52,7 @@ impl Cli {
     pub fn run(&self, printer: &Printer) -> Result<bool> {
         match &self.command {
             Command::Bench(args) => args.run(printer).map(|()| true),
+            Command::Train(args) => args.run(printer).map(|()| true),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),

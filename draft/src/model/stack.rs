@@ -1,0 +1,92 @@
+//! The weights of a decoder: embedding, layers, norm, head. Reads whole texts for training; reading
+//! with a cache is `network`'s.
+
+use tch::Tensor;
+
+use super::attention::Attention;
+use super::delta::DeltaNet;
+use super::layers::{FeedForward, Loader, RmsNorm};
+use crate::error::ModelError;
+use crate::rope::Rotation;
+
+/// How a layer mixes positions.
+#[derive(Debug)]
+pub(super) enum Mixing {
+    Attention(Attention),
+    Delta(DeltaNet),
+}
+
+/// One layer of a decoder.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(super) before_mixing: RmsNorm,
+    pub(super) mixing: Mixing,
+    pub(super) before_feed_forward: RmsNorm,
+    pub(super) feed_forward: FeedForward,
+}
+
+impl Layer {
+    /// Reads whole texts `[batch, n, hidden]` that begin at position 0.
+    pub(crate) fn read_texts(
+        &self,
+        stream: &Tensor,
+        rotation: &Rotation,
+    ) -> Result<Tensor, ModelError> {
+        let input = self.before_mixing.apply(stream);
+        let mixed = match &self.mixing {
+            Mixing::Attention(attention) => attention.forward_texts(&input, rotation)?,
+            Mixing::Delta(_) => {
+                let reason = "delta nets are not trained";
+                return Err(ModelError::Training(reason.to_owned()));
+            }
+        };
+        Ok(self.feed(&(stream + mixed)))
+    }
+
+    /// Adds what the feed-forward layer makes of a stream to it.
+    pub(super) fn feed(&self, stream: &Tensor) -> Tensor {
+        stream + self.feed_forward.apply(&self.before_feed_forward.apply(stream))
+    }
+}
+
+/// The weights of a decoder.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    embedding: Tensor,
+    pub(crate) layers: Vec<Layer>,
+    pub(super) norm: RmsNorm,
+    pub(super) head: Tensor,
+}
+
+impl Stack {
+    /// Reads what is outside the layers; a tied head is the embedding.
+    pub(super) fn new(
+        loader: &Loader<'_>,
+        layers: Vec<Layer>,
+        norm: RmsNorm,
+        tied: bool,
+    ) -> Result<Self, ModelError> {
+        let name = "model.embed_tokens.weight";
+        let embedding = loader.outer_tensor(name)?;
+        let head = match tied {
+            true if embedding.kind() == loader.kind => embedding.shallow_clone(),
+            true => loader.tensor(name)?,
+            false => loader.tensor("lm_head.weight")?,
+        };
+        Ok(Self { embedding, layers, norm, head })
+    }
+
+    /// The stream `[…, hidden]` of ids.
+    pub(crate) fn embed(&self, ids: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(Tensor::f_embedding(&self.embedding, ids, -1, false, false)?)
+    }
+
+    /// Logits `[…, vocabulary]` of a stream `[…, hidden]`.
+    pub(crate) fn logits(&self, stream: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self
+            .norm
+            .apply(stream)
+            .f_to_kind(self.head.kind())?
+            .f_linear(&self.head, None::<&Tensor>)?)
+    }
+}

@@ -1,0 +1,20 @@
+//! Training one model: its parameters, the optimiser, precision, learning rates, the order of the
+//! blocks. Knows ids and tensors; text, files of text and recipes are `experiments`'.
+
+mod adamw;
+mod order;
+mod parameters;
+mod precision;
+mod schedule;
+mod state;
+mod tokens;
+mod trainer;
+
+pub use adamw::AdamWSettings;
+pub use order::Order;
+pub use parameters::Parameters;
+pub use precision::Precision;
+pub use schedule::Schedule;
+pub use state::WEIGHTS;
+pub use tokens::{Tokens, Width};
+pub use trainer::{Plan, Trainer, Update};

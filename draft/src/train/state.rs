@@ -1,0 +1,140 @@
+//! A trainer on disk: `model.safetensors`, which any loader of model folders reads, and
+//! `optimiser.safetensors` with all else that the next step depends on. Files are written under the
+//! names given; making a folder of them appear at once is the caller's.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::precision::LossScale;
+use super::trainer::Trainer;
+use crate::error::ModelError;
+
+/// The weights of a model folder.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// What else the next step depends on.
+const OPTIMISER: &str = "optimiser.safetensors";
+
+/// Numbers beside the moments.
+#[derive(Debug, Serialize, Deserialize)]
+struct Counts {
+    step: u64,
+    updates: u64,
+    scale: Option<LossScale>,
+}
+
+/// A tensor on its way to a file.
+struct Part {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Part {
+    fn of(name: &str, tensor: &Tensor, kind: Kind) -> Result<Self, ModelError> {
+        let tensor = tensor.detach().f_to_device(tch::Device::Cpu)?.f_to_kind(kind)?.contiguous();
+        let count = tensor.numel();
+        let (dtype, bytes) = match kind {
+            Kind::Half => {
+                let mut values = vec![f16::ZERO; count];
+                tensor.f_copy_data(&mut values, count)?;
+                (Dtype::F16, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+            Kind::BFloat16 => {
+                let mut values = vec![bf16::ZERO; count];
+                tensor.f_copy_data(&mut values, count)?;
+                (Dtype::BF16, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+            _ => {
+                let mut values = vec![0f32; count];
+                tensor.f_copy_data(&mut values, count)?;
+                (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+        };
+        let shape = tensor.size().iter().map(|&size| size as usize).collect();
+        Ok(Self { name: name.to_owned(), dtype, shape, bytes })
+    }
+}
+
+fn write(path: &Path, tensors: &[Part], more: Option<(&str, String)>) -> Result<(), ModelError> {
+    let failed = |reason: String| ModelError::Write { path: path.into(), reason };
+    let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    metadata.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    let views = tensors
+        .iter()
+        .map(|part| {
+            let view = TensorView::new(part.dtype, part.shape.clone(), &part.bytes);
+            Ok((part.name.as_str(), view.map_err(|error| failed(error.to_string()))?))
+        })
+        .collect::<Result<Vec<_>, ModelError>>()?;
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .map_err(|error| failed(error.to_string()))?;
+    // The bytes are on the disk before any name says so.
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed(error.to_string()))
+}
+
+impl Trainer {
+    /// Writes the weights, in the given type, and the state into a folder.
+    pub fn save(&self, folder: &Path, kind: Kind) -> Result<(), ModelError> {
+        let weights = self
+            .parameters
+            .tensors()
+            .map(|(name, tensor)| Part::of(name, tensor, kind))
+            .collect::<Result<Vec<_>, _>>()?;
+        write(&folder.join(WEIGHTS), &weights, None)?;
+        // Weights in a narrower type are not those that training goes on with.
+        let mut state = vec![
+            Part::of("first_moment", &self.optimiser.first, Kind::Float)?,
+            Part::of("second_moment", &self.optimiser.second, Kind::Float)?,
+        ];
+        if kind != Kind::Float {
+            state.push(Part::of("parameters", self.parameters.flat(), Kind::Float)?);
+        }
+        let counts = Counts { step: self.step, updates: self.optimiser.updates, scale: self.scale };
+        let counts = serde_json::to_string(&counts).unwrap_or_default();
+        write(&folder.join(OPTIMISER), &state, Some(("counts", counts)))
+    }
+
+    /// Takes up the state that [`Self::save`] wrote. The trainer must have been made with the same
+    /// shape and with the parameters of the same folder.
+    pub fn restore(&mut self, folder: &Path) -> Result<(), ModelError> {
+        let path = folder.join(OPTIMISER);
+        let bytes = std::fs::read(&path)
+            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let bad = |reason: String| ModelError::Checkpoint { path: path.clone(), reason };
+        let (_, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| bad(error.to_string()))?;
+        let counts: Counts = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| serde_json::from_str(metadata.get("counts")?).ok())
+            .ok_or_else(|| bad("it lacks the counts of a training state".to_owned()))?;
+        let stored = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
+        let _guard = tch::no_grad_guard();
+        let fill = |name: &str, into: &Tensor| -> Result<(), ModelError> {
+            let view = stored.tensor(name).map_err(|error| bad(error.to_string()))?;
+            if view.shape() != [into.numel()] || view.dtype() != Dtype::F32 {
+                return Err(bad(format!("`{name}` is not of this model")));
+            }
+            let values = Tensor::f_from_data_size(view.data(), &into.size(), Kind::Float)?;
+            into.shallow_clone().f_copy_(&values)?;
+            Ok(())
+        };
+        fill("first_moment", &self.optimiser.first)?;
+        fill("second_moment", &self.optimiser.second)?;
+        if stored.names().contains(&"parameters") {
+            fill("parameters", self.parameters.flat())?;
+        }
+        (self.step, self.optimiser.updates, self.scale) =
+            (counts.step, counts.updates, counts.scale);
+        Ok(())
+    }
+}

@@ -1,0 +1,253 @@
+//! `spec train`: flags to a recipe, data and a folder, these to [`crate::train`].
+
+use std::path::{Path, PathBuf};
+
+use align::Tokenizer;
+use anyhow::{Context, Result, anyhow, bail};
+use draft::Compute;
+use draft::device::load_cuda_library;
+use sha2::{Digest, Sha256};
+
+use crate::data::tokens::{Prepared, Text, prepare};
+use crate::printer::Printer;
+use crate::prompts::hex;
+use crate::source::locate;
+use crate::tokenizer;
+use crate::train::folder::RunFolder;
+use crate::train::interrupt;
+use crate::train::recipe::{Recipe, names};
+use crate::train::run::{Outcome, Setup, train};
+
+/// Files of a model folder that belong to its tokenizer.
+const TOKENIZER_FILES: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenmonster.vocab"];
+
+/// Flags of `spec train`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A built-in recipe (stentor2, stentor, stentor-30m, er, nano) or a TOML file.
+    #[arg(long, value_name = "NAME|FILE", required_unless_present = "resume")]
+    recipe: Option<String>,
+    /// Change a value of the recipe; repeatable.
+    #[arg(long = "set", value_name = "A.B=VALUE")]
+    assignments: Vec<String>,
+    /// Print the resolved recipe and end.
+    #[arg(long)]
+    show_recipe: bool,
+    /// Files or folders of text (.txt, .jsonl, compressed with .gz or .zst), in place of the
+    /// recipe's sources; repeatable. A share of the bytes may follow: PATH=SHARE.
+    #[arg(long, value_name = "PATH[=SHARE]")]
+    data: Vec<String>,
+    /// The text column of JSONL.
+    #[arg(long, default_value = "text")]
+    column: String,
+    /// A tokenizer.json, a TokenMonster .vocab or a model, in place of the recipe's.
+    #[arg(long, value_name = "FILE|MODEL")]
+    tokenizer: Option<String>,
+    /// Where the run goes [default: runs/RECIPE].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run of this folder from its latest checkpoint.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out"])]
+    resume: Option<PathBuf>,
+    /// Where ids of tokenised text are kept [default: the user's cache folder, spec/tokens].
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Where the model computes: cpu, cuda or cuda:N. Never falls back.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// CPU threads [default: as many as libtorch chooses].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(&self, printer: &Printer) -> Result<()> {
+        load_cuda_library();
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads as i32);
+        }
+        let recipe = self.resolve()?;
+        if self.show_recipe {
+            return Ok(printer.data(&recipe.to_toml()?)?);
+        }
+        if self.resume.is_none() {
+            RunFolder::check_free(&self.destination())?;
+        }
+        let device = Compute::parse(&self.device, Some("fp32"))?.device;
+        let vocabulary = Vocabulary::open(&recipe, printer)?;
+        let data = self.prepare(&recipe, &vocabulary, printer)?;
+        let folder = self.folder(&recipe)?;
+        interrupt::watch()?;
+        let setup = Setup {
+            recipe: &recipe,
+            folder: &folder,
+            data: &data,
+            tokenizer_files: &vocabulary.files,
+            specials: vocabulary.specials,
+            device,
+        };
+        let outcome = train(&setup, printer)?;
+        printer.data(&folder.path.display().to_string())?;
+        match outcome {
+            Outcome::Finished => Ok(()),
+            Outcome::Interrupted => Err(interrupt::Interrupted.into()),
+        }
+    }
+
+    fn resolve(&self) -> Result<Recipe> {
+        let mut assignments = self.assignments.clone();
+        let name = match (&self.resume, &self.recipe) {
+            (Some(folder), _) => RunFolder::open(folder)?.recipe().display().to_string(),
+            (None, Some(name)) => name.clone(),
+            (None, None) => bail!("name a --recipe ({}), or a --resume folder", names().join(", ")),
+        };
+        if let Some(tokenizer) = &self.tokenizer {
+            assignments.push("tokenizer={}".to_owned());
+            let key = if Path::new(tokenizer).exists() { "path" } else { "model" };
+            assignments.push(format!("tokenizer.{key}={}", toml::Value::from(tokenizer.as_str())));
+        }
+        if !self.data.is_empty() {
+            let (sources, shares) = shares(&self.data)?;
+            assignments.push(format!("data.sources={}", toml::Value::from(sources)));
+            assignments.push(format!("data.shares={}", toml::Value::from(shares)));
+        }
+        Recipe::resolve(&name, &assignments)
+    }
+
+    /// Where a new run goes.
+    fn destination(&self) -> PathBuf {
+        let name = self.recipe.as_deref().map_or("run", |name| {
+            Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run")
+        });
+        self.out.clone().unwrap_or_else(|| Path::new("runs").join(name))
+    }
+
+    fn folder(&self, recipe: &Recipe) -> Result<RunFolder> {
+        if let Some(path) = &self.resume {
+            return RunFolder::open(path);
+        }
+        let folder = RunFolder::create(&self.destination())?;
+        folder.write(&folder.recipe(), &recipe.to_toml()?)?;
+        Ok(folder)
+    }
+
+    fn prepare(
+        &self,
+        recipe: &Recipe,
+        vocabulary: &Vocabulary,
+        printer: &Printer,
+    ) -> Result<Prepared> {
+        if recipe.data.sources.is_empty() {
+            bail!("the recipe names no data: name files or folders of text with --data");
+        }
+        let text = Text {
+            sources: recipe.data.sources.iter().map(PathBuf::from).collect(),
+            shares: recipe.data.shares.clone(),
+            column: self.column.clone(),
+            cleaning: recipe.cleaning,
+            end: vocabulary.specials.1.filter(|_| recipe.packing.end_of_text),
+            evaluation_share: recipe.data.evaluation_share,
+        };
+        let cache = self.cache.clone().map_or_else(default_cache, Ok)?;
+        let prepared = prepare(&text, (&vocabulary.tokenizer, &vocabulary.hash), &cache, printer)?;
+        printer.say(&format!(
+            "{} tokens for training ({:.2} bytes a token), {} for evaluation",
+            prepared.train.len(),
+            prepared.counts.train_bytes as f64 / prepared.train.len().max(1) as f64,
+            prepared.evaluation.len(),
+        ));
+        Ok(prepared)
+    }
+}
+
+/// Splits `PATH=SHARE`; either all have a share or none.
+fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
+    let mut sources = Vec::new();
+    let mut shares = Vec::new();
+    for item in data {
+        match item.rsplit_once('=').and_then(|(path, share)| Some((path, share.parse().ok()?))) {
+            Some((path, share)) if share > 0.0 && !Path::new(item).exists() => {
+                sources.push(path.to_owned());
+                shares.push(share);
+            }
+            _ => sources.push(item.clone()),
+        }
+    }
+    if !shares.is_empty() && shares.len() != sources.len() {
+        bail!("--data: either every path has a share (PATH=SHARE), or none has");
+    }
+    Ok((sources, shares))
+}
+
+/// A run's tokenizer, and the files that its checkpoints hold of it.
+struct Vocabulary {
+    tokenizer: Tokenizer,
+    hash: String,
+    files: Vec<(String, Vec<u8>)>,
+    specials: (Option<u32>, Option<u32>),
+}
+
+impl Vocabulary {
+    fn open(recipe: &Recipe, printer: &Printer) -> Result<Self> {
+        let (name, path) = match (&recipe.tokenizer.path, &recipe.tokenizer.model) {
+            (Some(path), None) => (path.clone(), PathBuf::from(path)),
+            (None, Some(model)) => (model.clone(), locate(model)?),
+            _ => bail!("name a --tokenizer: a tokenizer.json, a TokenMonster .vocab or a model"),
+        };
+        let tokenizer = tokenizer::open(&name, &path, printer)
+            .with_context(|| format!("cannot use the tokenizer {name}"))?;
+        let (rows, used) = (recipe.shape()?.vocab_size(), tokenizer.vocabulary().used_rows());
+        if used > rows {
+            bail!(
+                "the tokenizer {name} has {used} ids, the recipe's model {rows} rows; use a smaller \
+                 vocabulary, or --set model.config.vocab_size={used}"
+            );
+        }
+        let mut files = files(&path)?;
+        if let Some(vocabulary) = tokenizer::fetch_vocabulary(&name, &path, printer)? {
+            files.push(("tokenmonster.vocab".to_owned(), std::fs::read(vocabulary)?));
+        }
+        let mut hash = Sha256::new();
+        for (name, bytes) in &files {
+            hash.update(name.as_bytes());
+            hash.update(bytes);
+        }
+        let hash = hex(&hash.finalize());
+        let specials = (tokenizer.prefix().first().copied(), tokenizer.eos());
+        Ok(Self { tokenizer, hash, files, specials })
+    }
+}
+
+/// The files of a tokenizer, under the names that they have in a model folder.
+fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let read = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    if path.is_dir() {
+        let there = TOKENIZER_FILES.iter().map(|name| (name, path.join(name)));
+        let there = there.filter(|(_, path)| path.is_file());
+        return there.map(|(name, path)| Ok(((*name).to_owned(), read(&path)?))).collect();
+    }
+    let is_vocab = path.extension().is_some_and(|extension| extension == "vocab");
+    if !is_vocab {
+        return Ok(vec![("tokenizer.json".to_owned(), read(path)?)]);
+    }
+    let config = serde_json::json!({"tokenizer_type": "tokenmonster",
+        "vocab_file": "tokenmonster.vocab"});
+    Ok(vec![
+        ("tokenmonster.vocab".to_owned(), read(path)?),
+        ("tokenizer_config.json".to_owned(), serde_json::to_vec_pretty(&config)?),
+    ])
+}
+
+fn default_cache() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let home = || Some(PathBuf::from(set("HOME")?).join(".cache"));
+    set("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .map(|folder| folder.join("spec").join("tokens"))
+        .ok_or_else(|| anyhow!("neither XDG_CACHE_HOME nor HOME is set; name a --cache folder"))
+}

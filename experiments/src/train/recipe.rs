@@ -1,0 +1,398 @@
+//! Recipes: all that decides what a training run makes. A built-in or own TOML file, changed by
+//! `--set a.b=value`; the resolved recipe is written beside the results. Runs nothing.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use draft::config::Shape;
+use draft::train::{AdamWSettings, Plan, Precision, Schedule};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tch::Kind;
+
+use crate::registry;
+
+/// The built-in recipes.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("stentor2", include_str!("../../recipes/stentor2.toml")),
+    ("stentor", include_str!("../../recipes/stentor.toml")),
+    ("stentor-30m", include_str!("../../recipes/stentor-30m.toml")),
+    ("er", include_str!("../../recipes/er.toml")),
+    ("nano", include_str!("../../recipes/nano.toml")),
+];
+
+/// Names of the built-in recipes.
+pub fn names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
+}
+
+/// A training run's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What it makes, in a line.
+    pub about: String,
+    /// Decides initial weights, the order of blocks and the evaluation split.
+    pub seed: u64,
+    /// The model.
+    pub model: ModelPart,
+    /// Its vocabulary.
+    pub tokenizer: TokenizerPart,
+    /// The text.
+    pub data: DataPart,
+    /// What is done to each document.
+    pub cleaning: Cleaning,
+    /// How documents become blocks.
+    pub packing: Packing,
+    /// How many blocks a step reads.
+    pub batch: Batch,
+    /// The optimiser.
+    pub optimiser: AdamWSettings,
+    /// Learning rates.
+    pub schedule: SchedulePart,
+    /// Element types.
+    pub precision: Precision,
+    /// When the model is evaluated.
+    pub evaluation: Evaluation,
+    /// When it is saved.
+    pub checkpoint: CheckpointPart,
+}
+
+/// The model's shape: that of a registry name, or the object of a `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPart {
+    /// A registry name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
+    /// The object of a `config.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
+}
+
+/// Where the vocabulary comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerPart {
+    /// A `tokenizer.json`, a `.vocab`, or a model folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The model whose tokenizer it is: a registry name or Hub id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// Where the text comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataPart {
+    /// Files or folders.
+    pub sources: Vec<String>,
+    /// How many bytes to take of each, in any unit; empty takes all of all.
+    pub shares: Vec<f64>,
+    /// The share of documents that is kept for evaluation.
+    pub evaluation_share: f64,
+}
+
+/// What is done to each document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cleaning {
+    /// Unicode's NFKC.
+    pub nfkc: bool,
+    /// Strips lines, drops empty ones, joins the rest with a space.
+    pub strip_lines: bool,
+    /// Makes one space of all white space in a row.
+    pub collapse_whitespace: bool,
+}
+
+/// How documents become blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packing {
+    /// Ids of a block.
+    pub length: usize,
+    /// Whether an end of text stands behind each document.
+    pub end_of_text: bool,
+}
+
+/// How many blocks a step reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// Blocks of a step.
+    pub sequences: usize,
+    /// Blocks that are read at once; the gradients of a step are summed up.
+    pub micro: usize,
+}
+
+/// Learning rates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulePart {
+    /// `cosine`, `warmup-stable-decay` or `constant`.
+    pub kind: String,
+    /// Steps of the whole schedule.
+    pub steps: u64,
+    /// Steps of warm-up.
+    pub warmup: u64,
+    /// Steps of decay, where there is a plateau.
+    pub decay: u64,
+    /// The run ends when it has read so many tokens, wherever the schedule stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<u64>,
+}
+
+/// When the model is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Every so many steps.
+    pub every: u64,
+    /// Blocks that are read at once.
+    pub sequences: usize,
+    /// Blocks, at most.
+    pub max_blocks: usize,
+    /// A line is logged every so many steps.
+    pub log_every: u64,
+}
+
+/// When the model is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointPart {
+    /// Every so many minutes.
+    pub minutes: f64,
+    /// How many of the latest are kept, beside the best.
+    pub keep: usize,
+    /// From which step on an evaluation can be the best.
+    pub best_from: u64,
+    /// `fp32`, `bf16` or `fp16`: the type of the weights in the model folder.
+    pub dtype: String,
+    /// Whether layers are read again in the backward pass instead of being kept.
+    pub recompute: bool,
+}
+
+impl Recipe {
+    /// The recipe of a built-in name or a file, changed by `a.b=value` assignments.
+    pub fn resolve(name: &str, assignments: &[String]) -> Result<Self> {
+        let built_in = BUILT_IN.iter().find(|(own, _)| *own == name);
+        let text = match built_in {
+            Some((_, text)) => (*text).to_owned(),
+            None if Path::new(name).is_file() => std::fs::read_to_string(name)
+                .with_context(|| format!("cannot read the recipe {name}"))?,
+            None => bail!(
+                "no recipe `{name}`{}: recipes are {}, or a TOML file",
+                nearest(name, &names())
+                    .map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+                names().join(", ")
+            ),
+        };
+        let mut table: toml::Table =
+            text.parse().map_err(|error| anyhow!("the recipe {name}: {error}"))?;
+        for assignment in assignments {
+            assign(&mut table, assignment)?;
+        }
+        let recipe: Self = table.try_into().map_err(|error: toml::de::Error| {
+            anyhow!("the recipe {name}: {}", with_nearest(error.message()))
+        })?;
+        recipe.check().with_context(|| format!("the recipe {name}"))?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = [
+            ("packing.length", self.packing.length > 1),
+            ("batch.micro", self.batch.micro > 0),
+            ("schedule.steps", self.schedule.steps > 0),
+            ("evaluation.every", self.evaluation.every > 0),
+            ("evaluation.sequences", self.evaluation.sequences > 0),
+            ("evaluation.log_every", self.evaluation.log_every > 0),
+            ("checkpoint.keep", self.checkpoint.keep > 0),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, holds)| !holds) {
+            bail!("`{name}` is too small");
+        }
+        if !self.batch.sequences.is_multiple_of(self.batch.micro) || self.batch.sequences == 0 {
+            bail!("`batch.sequences` is no multiple of `batch.micro`");
+        }
+        if !self.data.shares.is_empty() && self.data.shares.len() != self.data.sources.len() {
+            bail!(
+                "`data.shares` has {} entries for {} sources",
+                self.data.shares.len(),
+                self.data.sources.len()
+            );
+        }
+        if !(0.0..1.0).contains(&self.data.evaluation_share) {
+            bail!("`data.evaluation_share` is at least 0 and below 1");
+        }
+        let context = self.shape()?.context();
+        if self.packing.length > context {
+            bail!(
+                "`packing.length` {} is more than the model's context of {context}",
+                self.packing.length
+            );
+        }
+        self.checkpoint.kind()?;
+        self.plan().map(drop)
+    }
+
+    /// The object of the model's `config.json`.
+    pub fn config(&self) -> Result<Value> {
+        match (&self.model.shape, &self.model.config) {
+            (Some(name), None) => registry::find(name)
+                .map(|entry| entry.config.clone())
+                .ok_or_else(|| anyhow!("`model.shape`: no model `{name}` is known")),
+            (None, Some(config)) => Ok(config.clone()),
+            _ => bail!("`model` has either `shape` or `config`"),
+        }
+    }
+
+    /// The model's shape.
+    pub fn shape(&self) -> Result<Shape> {
+        Shape::from_json(&self.config()?).map_err(|error| anyhow!("`model.config`: {error}"))
+    }
+
+    /// What the trainer needs of it.
+    pub fn plan(&self) -> Result<Plan> {
+        let SchedulePart { kind, steps, warmup, decay, .. } = &self.schedule;
+        let (warmup, decay) = (*warmup, *decay);
+        let schedule = match kind.as_str() {
+            "cosine" => Schedule::Cosine { warmup },
+            "warmup-stable-decay" => Schedule::WarmupStableDecay { warmup, decay },
+            "constant" => Schedule::Constant { warmup },
+            other => bail!(
+                "`schedule.kind` is `cosine`, `warmup-stable-decay` or `constant`, not `{other}`"
+            ),
+        };
+        Ok(Plan {
+            optimiser: self.optimiser,
+            schedule,
+            steps: *steps,
+            precision: self.precision,
+            recompute: self.checkpoint.recompute,
+        })
+    }
+
+    /// Tokens that one step reads.
+    pub fn tokens_a_step(&self) -> u64 {
+        (self.batch.sequences * self.packing.length) as u64
+    }
+
+    /// Steps of the run: those of the schedule, or fewer where the token budget ends it.
+    pub fn last_step(&self) -> u64 {
+        let budget = self.schedule.token_budget.map(|budget| budget.div_ceil(self.tokens_a_step()));
+        self.schedule.steps.min(budget.unwrap_or(u64::MAX))
+    }
+
+    /// As TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string_pretty(self)?)
+    }
+}
+
+impl CheckpointPart {
+    /// The type of the weights in the model folder.
+    pub fn kind(&self) -> Result<Kind> {
+        match self.dtype.as_str() {
+            "fp32" => Ok(Kind::Float),
+            "bf16" => Ok(Kind::BFloat16),
+            "fp16" => Ok(Kind::Half),
+            other => bail!("`checkpoint.dtype` is `fp32`, `bf16` or `fp16`, not `{other}`"),
+        }
+    }
+}
+
+/// Sets `a.b=value` in a table. A value that is no TOML is a text.
+fn assign(table: &mut toml::Table, assignment: &str) -> Result<()> {
+    let (path, value) = assignment
+        .split_once('=')
+        .ok_or_else(|| anyhow!("--set {assignment}: expected key=value"))?;
+    let parsed = format!("value = {value}").parse::<toml::Table>();
+    let value = parsed
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = path.trim().split('.').collect();
+    let last = keys.pop().unwrap_or_default().to_owned();
+    let mut at = table;
+    for key in keys {
+        let next = at.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = next.as_table_mut().ok_or_else(|| anyhow!("--set {path}: `{key}` has no keys"))?;
+    }
+    at.insert(last, value);
+    Ok(())
+}
+
+/// The candidate that is spelled most like `name`, where one is near.
+fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Adds the nearest key to serde's message of an unknown one.
+fn with_nearest(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let near = quoted.split_first().and_then(|(name, known)| nearest(name, known));
+    match near {
+        Some(near) if message.contains("unknown field") => {
+            format!("{message}; did you mean `{near}`?")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, assignments: &[&str]) -> Result<Recipe> {
+        let assignments: Vec<String> = assignments.iter().map(|&text| text.to_owned()).collect();
+        Recipe::resolve(name, &assignments)
+    }
+
+    #[test]
+    fn built_in_recipes_are_whole_and_survive_being_written() {
+        for name in names() {
+            let recipe = set(name, &[]).unwrap();
+            let written: Recipe = toml::from_str(&recipe.to_toml().unwrap()).unwrap();
+            assert_eq!(written, recipe, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_card_of_stentor2() {
+        let recipe = set("stentor2", &[]).unwrap();
+        assert_eq!(recipe.tokens_a_step(), 131_072);
+        assert_eq!(recipe.last_step(), 3_663, "the budget ends it near step 3,662");
+        assert_eq!(recipe.shape().unwrap().parameters(), 12_294_400);
+        assert_eq!(recipe.precision, Precision::Fp16 { wide_layers: 2 });
+    }
+
+    #[test]
+    fn the_card_of_er() {
+        let recipe = set("er", &[]).unwrap();
+        let schedule = &recipe.schedule;
+        assert_eq!(recipe.tokens_a_step(), 384 * 300);
+        let share = |steps: u64| steps as f64 / schedule.steps as f64;
+        assert!((share(schedule.warmup) - 0.015).abs() < 1e-4);
+        assert!((share(schedule.decay) - 0.30).abs() < 1e-4);
+        let total: f64 = recipe.data.shares.iter().sum();
+        assert!((recipe.data.shares[0] / total - 0.282).abs() < 1e-3);
+    }
+
+    #[test]
+    fn assignments_change_and_unknown_keys_are_named() {
+        let recipe = set("nano", &["optimiser.lr=1e-3", "schedule.kind=constant"]).unwrap();
+        assert_eq!((recipe.optimiser.lr, recipe.schedule.kind.as_str()), (1e-3, "constant"));
+        let message = format!("{:#}", set("nano", &["optimiser.lrr=1"]).unwrap_err());
+        assert!(message.contains("did you mean `lr`?"), "{message}");
+        let message = format!("{:#}", set("nanno", &[]).unwrap_err());
+        assert!(message.contains("did you mean `nano`?"), "{message}");
+        assert!(set("nano", &["packing.length=4096"]).is_err(), "longer than the context");
+    }
+}
