@@ -89,12 +89,20 @@ pub fn find_published(hub_id: &str) -> Option<&'static Entry> {
 
 /// The name that is spelled most like `name`, where one is near.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    models()
-        .iter()
-        .map(|entry| (strsim::jaro_winkler(&name.to_lowercase(), &entry.name), &entry.name))
+    nearest_of(&name.to_lowercase(), models().iter().map(|entry| entry.name.as_str()))
+}
+
+/// The candidate that is spelled most like `name`, where one is near.
+pub fn nearest_of<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.as_str())
+        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

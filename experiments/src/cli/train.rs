@@ -142,6 +142,9 @@ impl Args {
         if recipe.data.sources.is_empty() {
             bail!("the recipe names no data: name files or folders of text with --data");
         }
+        if recipe.packing.end_of_text && vocabulary.specials.1.is_none() {
+            printer.say("the tokenizer has no end of text: nothing stands between documents");
+        }
         let text = Text {
             sources: recipe.data.sources.iter().map(PathBuf::from).collect(),
             shares: recipe.data.shares.clone(),

@@ -182,9 +182,9 @@ impl Recipe {
             None if Path::new(name).is_file() => std::fs::read_to_string(name)
                 .with_context(|| format!("cannot read the recipe {name}"))?,
             None => bail!(
-                "no recipe `{name}`{}: recipes are {}, or a TOML file",
-                nearest(name, &names())
-                    .map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+                "no recipe `{name}`{} Recipes are {}, or a TOML file",
+                registry::nearest_of(name, names())
+                    .map_or_else(|| ".".to_owned(), |near| format!("; did you mean `{near}`?")),
                 names().join(", ")
             ),
         };
@@ -324,20 +324,12 @@ fn assign(table: &mut toml::Table, assignment: &str) -> Result<()> {
     Ok(())
 }
 
-/// The candidate that is spelled most like `name`, where one is near.
-fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    candidates
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 /// Adds the nearest key to serde's message of an unknown one.
 fn with_nearest(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let near = quoted.split_first().and_then(|(name, known)| nearest(name, known));
+    let near = quoted
+        .split_first()
+        .and_then(|(name, known)| registry::nearest_of(name, known.iter().copied()));
     match near {
         Some(near) if message.contains("unknown field") => {
             format!("{message}; did you mean `{near}`?")

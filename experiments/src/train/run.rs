@@ -304,10 +304,9 @@ fn config(setup: &Setup<'_>) -> Result<Value> {
 }
 
 fn specials(mut object: Value, (bos, eos): (Option<u32>, Option<u32>)) -> Value {
+    // Where there is none, transformers would take one of its own.
     for (name, id) in [("bos_token_id", bos), ("eos_token_id", eos), ("pad_token_id", eos)] {
-        if let Some(id) = id {
-            object[name] = id.into();
-        }
+        object[name] = id.into();
     }
     object
 }
