@@ -57,7 +57,8 @@ impl Template {
 /// Flags of `spec bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The draft: a folder, a registry name (stentor2, stentor, er, …) or a Hub id.
+    /// The draft: a folder, a registry name (stentor2, stentor, er, …) or a Hub id, both perhaps with
+    /// @revision.
     #[arg(long, value_name = "MODEL")]
     draft: String,
     /// The target: likewise.
