@@ -63,33 +63,52 @@ impl SamplingFlags {
     }
 }
 
-/// Where models compute, and how.
+/// Where models compute.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ComputeFlags {
+pub struct DeviceFlags {
     /// Where models compute: cpu, cuda or cuda:N. Never falls back.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// fp32, bf16 or fp16 [default: fp32 on the CPU, bf16 on CUDA].
-    #[arg(long)]
-    dtype: Option<String>,
     /// CPU threads [default: as many as libtorch chooses].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
 
-impl ComputeFlags {
+/// Where models compute, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ComputeFlags {
+    #[command(flatten)]
+    device: DeviceFlags,
+    /// fp32, bf16 or fp16 [default: fp32 on the CPU, bf16 on CUDA].
+    #[arg(long)]
+    dtype: Option<String>,
+}
+
+impl DeviceFlags {
     /// Refuses values that mean nothing.
     pub fn check(&self) -> Result<()> {
         check_at_least_one(&[("--threads", self.threads.unwrap_or(1))])
     }
 
-    /// Makes the device ready.
-    pub fn set_up(&self) -> Result<Compute> {
+    /// Makes the device ready for an element type.
+    pub fn set_up(&self, dtype: Option<&str>) -> Result<Compute> {
         load_cuda_library();
         if let Some(threads) = self.threads {
             tch::set_num_threads(threads as i32);
         }
-        Ok(Compute::parse(&self.device, self.dtype.as_deref())?)
+        Ok(Compute::parse(&self.device, dtype)?)
+    }
+}
+
+impl ComputeFlags {
+    /// Refuses values that mean nothing.
+    pub fn check(&self) -> Result<()> {
+        self.device.check()
+    }
+
+    /// Makes the device ready.
+    pub fn set_up(&self) -> Result<Compute> {
+        self.device.set_up(self.dtype.as_deref())
     }
 }
 

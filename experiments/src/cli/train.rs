@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use align::Tokenizer;
 use anyhow::{Context, Result, anyhow, bail};
-use draft::Compute;
-use draft::device::load_cuda_library;
 use sha2::{Digest, Sha256};
 
+use crate::cli::flags::DeviceFlags;
 use crate::data::tokens::{Prepared, Text, prepare};
 use crate::printer::Printer;
 use crate::prompts::hex;
@@ -38,9 +37,9 @@ pub struct Args {
     /// recipe's sources; repeatable. A share of the bytes may follow: PATH=SHARE.
     #[arg(long, value_name = "PATH[=SHARE]")]
     data: Vec<String>,
-    /// The text column of JSONL.
-    #[arg(long, default_value = "text")]
-    column: String,
+    /// The text column of JSONL, in place of the recipe's.
+    #[arg(long)]
+    column: Option<String>,
     /// A tokenizer.json, a TokenMonster .vocab or a model, in place of the recipe's.
     #[arg(long, value_name = "FILE|MODEL")]
     tokenizer: Option<String>,
@@ -53,21 +52,14 @@ pub struct Args {
     /// Where ids of tokenised text are kept [default: the user's cache folder, spec/tokens].
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Where the model computes: cpu, cuda or cuda:N. Never falls back.
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// CPU threads [default: as many as libtorch chooses].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    device: DeviceFlags,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
-        load_cuda_library();
-        if let Some(threads) = self.threads {
-            tch::set_num_threads(threads as i32);
-        }
+        self.device.check()?;
         let recipe = self.resolve()?;
         if self.show_recipe {
             return Ok(printer.data(&recipe.to_toml()?)?);
@@ -75,7 +67,7 @@ impl Args {
         if self.resume.is_none() {
             RunFolder::check_free(&self.destination())?;
         }
-        let device = Compute::parse(&self.device, Some("fp32"))?.device;
+        let device = self.device.set_up(Some("fp32"))?.device;
         let vocabulary = Vocabulary::open(&recipe, printer)?;
         let data = self.prepare(&recipe, &vocabulary, printer)?;
         let folder = self.folder(&recipe)?;
@@ -105,8 +97,15 @@ impl Args {
         };
         if let Some(tokenizer) = &self.tokenizer {
             assignments.push("tokenizer={}".to_owned());
-            let key = if Path::new(tokenizer).exists() { "path" } else { "model" };
-            assignments.push(format!("tokenizer.{key}={}", toml::Value::from(tokenizer.as_str())));
+            let (key, value) = if Path::new(tokenizer).exists() {
+                ("path", absolute(tokenizer)?)
+            } else {
+                ("model", tokenizer.clone())
+            };
+            assignments.push(format!("tokenizer.{key}={}", toml::Value::from(value)));
+        }
+        if let Some(column) = &self.column {
+            assignments.push(format!("data.column={}", toml::Value::from(column.as_str())));
         }
         if !self.data.is_empty() {
             let (sources, shares) = shares(&self.data)?;
@@ -148,7 +147,7 @@ impl Args {
         let text = Text {
             sources: recipe.data.sources.iter().map(PathBuf::from).collect(),
             shares: recipe.data.shares.clone(),
-            column: self.column.clone(),
+            column: recipe.data.column.clone(),
             cleaning: recipe.cleaning,
             end: vocabulary.specials.1.filter(|_| recipe.packing.end_of_text),
             evaluation_share: recipe.data.evaluation_share,
@@ -165,6 +164,11 @@ impl Args {
     }
 }
 
+/// A path as a run can be gone on with from any folder.
+fn absolute(path: &str) -> Result<String> {
+    Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
+}
+
 /// Splits `PATH=SHARE`; either all have a share or none.
 fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
     let mut sources = Vec::new();
@@ -172,10 +176,10 @@ fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
     for item in data {
         match item.rsplit_once('=').and_then(|(path, share)| Some((path, share.parse().ok()?))) {
             Some((path, share)) if share > 0.0 && !Path::new(item).exists() => {
-                sources.push(path.to_owned());
+                sources.push(absolute(path)?);
                 shares.push(share);
             }
-            _ => sources.push(item.clone()),
+            _ => sources.push(absolute(item)?),
         }
     }
     if !shares.is_empty() && shares.len() != sources.len() {

@@ -90,8 +90,15 @@ pub struct DataPart {
     pub sources: Vec<String>,
     /// How many bytes to take of each, in any unit; empty takes all of all.
     pub shares: Vec<f64>,
+    /// The text column of JSONL.
+    #[serde(default = "text_column")]
+    pub column: String,
     /// The share of documents that is kept for evaluation.
     pub evaluation_share: f64,
+}
+
+fn text_column() -> String {
+    "text".to_owned()
 }
 
 /// What is done to each document.
