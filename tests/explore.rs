@@ -196,11 +196,12 @@ fn what_it_appends_is_what_generate_says() {
     let mut ended = 0;
     for name in ["target", "monster"] {
         let model = models.path(name);
-        let cases: [&[&str]; 5] = [
+        let cases: [&[&str]; 6] = [
             &[],
             &["--repetition-penalty", "1.3"],
             &["--temperature", "1", "--seed", "0"],
             &["--temperature", "1", "--seed", "1"],
+            &["--temperature", "5", "--seed", "3"],
             &["--temperature", "0.9", "--top-p", "0.9", "--seed", "2"],
         ];
         for flags in cases {
