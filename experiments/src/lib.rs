@@ -20,3 +20,4 @@ pub mod statistics;
 pub mod template;
 pub mod tokenizer;
 pub mod train;
+pub mod vocab;

@@ -88,4 +88,23 @@ pub enum VocabError {
         /// How many records there would be.
         count: usize,
     },
+    /// Fewer tokens than there are single bytes.
+    #[error("new vocabulary: {size} tokens cannot hold the {least} single bytes; ask for more")]
+    TooSmall {
+        /// How many were asked for.
+        size: usize,
+        /// How many there must be.
+        least: usize,
+    },
+    /// The text repeats too little.
+    #[error(
+        "new vocabulary: the text gives only {found} tokens, {size} were asked for; give more text or \
+         ask for fewer"
+    )]
+    TooFewCandidates {
+        /// How many were asked for.
+        size: usize,
+        /// How many there are.
+        found: usize,
+    },
 }

@@ -121,6 +121,11 @@ impl Matcher {
         }
     }
 
+    /// The records, to be searched one byte at a time.
+    pub(super) fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
     /// The longest record that `text` begins with.
     #[inline]
     pub(super) fn longest(&self, text: &[u8]) -> Handle {

@@ -4,6 +4,7 @@
 //! special tokens that a model adds after the vocabulary belong to its tokenizer, not here.
 
 mod assemble;
+mod build;
 mod capcode;
 mod capitals;
 mod decode;
@@ -22,6 +23,7 @@ mod trie;
 mod walk;
 mod write;
 
+pub use build::{Build, Mode, Progress};
 pub use capcode::Capcode;
 pub use decode::{DecodeState, advance, flush};
 pub use encode::Encoding;

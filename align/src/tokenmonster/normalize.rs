@@ -35,6 +35,11 @@ impl Vocab {
 /// The one bit of `norm` that is supported.
 pub(super) const NFD: u8 = 1;
 
+/// Normalises `text` for a vocabulary that is yet to be made.
+pub(super) fn normalized(text: &[u8], capcode: Capcode) -> Vec<u8> {
+    run::<false>(capcode, NFD, text).bytes
+}
+
 fn run<const MAPPED: bool>(capcode: Capcode, norm: u8, text: &[u8]) -> Tape<MAPPED> {
     let active = if norm == NFD { decompose::first_active(text) } else { None };
     let decomposed = active.map(|from| decompose::decompose(text, from));

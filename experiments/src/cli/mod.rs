@@ -9,6 +9,7 @@ pub mod models;
 pub mod pull;
 pub mod tokenize;
 pub mod train;
+pub mod vocab;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ enum Command {
     Explore(Box<explore::Args>),
     /// Turn text into ids, or ids into text, line by line.
     Tokenize(tokenize::Args),
+    /// Make a small vocabulary: build one from text, or trim a large one.
+    Vocab(vocab::Args),
     /// List the models that have a name, and where each would come from.
     Models(models::Args),
     /// Download a model from the Hugging Face Hub into its cache.
@@ -56,6 +59,7 @@ impl Cli {
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
+            Command::Vocab(args) => args.run(printer).map(|()| true),
             Command::Models(args) => args.run(printer).map(|()| true),
             Command::Pull(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
