@@ -84,9 +84,9 @@ impl Recurrence {
         &self.now.states[slot]
     }
 
-    /// What the convolutions see at ids with these parents.
+    /// What the convolutions see at ids with these parents; nothing where there are none.
     pub(super) fn windows(&self, parents: &[Option<usize>]) -> Windows {
-        Windows::new(parents, self.kernel)
+        Windows::new(if self.is_empty() { &[] } else { parents }, self.kernel)
     }
 
     /// Takes what a pass left behind, until it is known which of its ids stay.
