@@ -10,6 +10,7 @@ mod placement;
 mod qwen3_5;
 mod recurrence;
 mod stack;
+mod texts;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use network::Network;
 
 pub(crate) use layers::{Loader, Weights};
 pub(crate) use stack::Stack;
+pub use texts::{InStep, Texts, TopLaws};
 
 /// A loaded model and what its folder says of it.
 pub struct Model {

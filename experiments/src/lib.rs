@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod cli;
 pub mod data;
+pub mod distill;
 pub mod doctor;
 pub mod explore;
 pub mod generate;

@@ -166,6 +166,35 @@ pub fn load(name: &str, folder: PathBuf, compute: Compute) -> Result<Loaded> {
     Ok(Loaded { side, info, folder, published })
 }
 
+/// A model of which only the weights have not been read.
+pub struct Described {
+    /// The name for people.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What its `config.json` says.
+    pub config: ModelConfig,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Ids that end a text. The first stands for the others.
+    pub eos: Vec<u32>,
+}
+
+/// Locates a model and reads all but its weights.
+pub fn describe(role: &str, name: &str) -> Result<Described> {
+    let folder = locate(name).with_context(|| format!("cannot use the {role} `{name}`"))?;
+    let read = || -> Result<Described> {
+        let config = ModelConfig::read(&folder)?;
+        let rows = config.shape.vocab_size();
+        let mut tokenizer = fitting(read_tokenizer(name, &folder)?, &folder, rows)?;
+        tokenizer.pad_to(rows);
+        let eos = ends(&config, Some(&tokenizer));
+        let (name, folder) = (shown_name(name, &folder), folder.clone());
+        Ok(Described { name, folder, config, tokenizer, eos })
+    };
+    read().with_context(|| format!("cannot load the {role} `{name}`"))
+}
+
 /// A loaded model for which ids are enough: its tokenizer may be missing.
 pub struct Bare {
     /// The name for people.

@@ -109,22 +109,33 @@ impl Attention {
         self.output.apply(&gated)
     }
 
-    /// Maps whole texts `[batch, n, hidden]` that begin at position 0, without a cache.
-    pub(super) fn forward_texts(
+    /// Maps texts `[batch, n, hidden]` that all go on where what is kept of them ended, keys and
+    /// values `[batch, kv_heads, positions, head_dim]`, and keeps theirs too where something is
+    /// kept. Behind kept positions, `n` is 1.
+    pub(super) fn forward_row(
         &self,
         input: &Tensor,
         rotation: &Rotation,
+        kept: &mut Option<(Tensor, Tensor)>,
     ) -> Result<Tensor, ModelError> {
         let Heads { queries_keys, values, gate } = self.heads(input);
         let turned = rotation.apply(&queries_keys);
         let part = |first: i64, count: i64| turned.narrow(2, first, count).transpose(1, 2);
+        let mut keys = part(self.heads, self.kv_heads);
+        let mut values = values.transpose(1, 2);
+        let begins = kept.as_ref().is_none_or(|(keys, _)| keys.size()[2] == 0);
+        if let Some((old_keys, old_values)) = kept {
+            keys = Tensor::f_cat(&[&*old_keys, &keys], 2)?;
+            values = Tensor::f_cat(&[&*old_values, &values], 2)?;
+            (*old_keys, *old_values) = (keys.shallow_clone(), values.shallow_clone());
+        }
         let mixed = Tensor::f_scaled_dot_product_attention(
             &part(0, self.heads),
-            &part(self.heads, self.kv_heads),
-            &values.transpose(1, 2),
+            &keys,
+            &values,
             None::<&Tensor>,
             0.0,
-            true,
+            begins,
             None::<f64>,
             self.heads > self.kv_heads,
         )?;

@@ -32,11 +32,22 @@ impl Layer {
         stream: &Tensor,
         rotation: &Rotation,
     ) -> Result<Tensor, ModelError> {
+        self.read_row(stream, rotation, &mut None)
+    }
+
+    /// Reads texts `[batch, n, hidden]` behind what is kept of them (see
+    /// [`Attention::forward_row`]).
+    pub(super) fn read_row(
+        &self,
+        stream: &Tensor,
+        rotation: &Rotation,
+        kept: &mut Option<(Tensor, Tensor)>,
+    ) -> Result<Tensor, ModelError> {
         let input = self.before_mixing.apply(stream);
         let mixed = match &self.mixing {
-            Mixing::Attention(attention) => attention.forward_texts(&input, rotation)?,
+            Mixing::Attention(attention) => attention.forward_row(&input, rotation, kept)?,
             Mixing::Delta(_) => {
-                let reason = "delta nets are not trained";
+                let reason = "delta nets do not read many texts at once";
                 return Err(ModelError::Training(reason.to_owned()));
             }
         };
@@ -83,10 +94,16 @@ impl Stack {
 
     /// Logits `[…, vocabulary]` of a stream `[…, hidden]`.
     pub(crate) fn logits(&self, stream: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self
-            .norm
-            .apply(stream)
-            .f_to_kind(self.head.kind())?
-            .f_linear(&self.head, None::<&Tensor>)?)
+        self.headed(stream, &self.head)
+    }
+
+    /// Logits `[…, rows]` of some rows of the vocabulary only.
+    pub(crate) fn logits_of(&self, stream: &Tensor, rows: &Tensor) -> Result<Tensor, ModelError> {
+        self.headed(stream, &self.head.f_index_select(0, rows)?)
+    }
+
+    fn headed(&self, stream: &Tensor, head: &Tensor) -> Result<Tensor, ModelError> {
+        let normed = self.norm.apply(stream).f_to_kind(head.kind())?;
+        Ok(normed.f_linear(head, None::<&Tensor>)?)
     }
 }

@@ -1,7 +1,9 @@
 //! Training one model: its parameters, the optimiser, precision, learning rates, the order of the
-//! blocks. Knows ids and tensors; text, files of text and recipes are `experiments`'.
+//! blocks, and the losses that make it resemble another. Knows ids and tensors; text, files of text and recipes are `experiments`'.
 
 mod adamw;
+mod divergence;
+mod lesson;
 mod order;
 mod parameters;
 mod precision;
@@ -11,6 +13,8 @@ mod tokens;
 mod trainer;
 
 pub use adamw::AdamWSettings;
+pub use divergence::{Divergence, acceptance};
+pub use lesson::{Goal, Laws, Learnt, Lesson};
 pub use order::Order;
 pub use parameters::Parameters;
 pub use precision::Precision;

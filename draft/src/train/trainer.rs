@@ -4,6 +4,7 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::adamw::{AdamW, AdamWSettings};
+use super::lesson::{Goal, Learnt, Lesson};
 use super::parameters::Parameters;
 use super::precision::{LossScale, Precision};
 use super::schedule::Schedule;
@@ -118,18 +119,35 @@ impl Trainer {
     /// loss to what is summed up. Gives the mean loss, on the device.
     pub fn read(&mut self, ids: &Tensor, share: f64) -> Result<Tensor, ModelError> {
         let ids = ids.f_to_device(self.device)?;
+        let learnt = self.descend(&ids, share, |stack, stream| next_ids(stack, stream, &ids))?;
+        Ok(learnt.loss)
+    }
+
+    /// As [`Self::read`], of a lesson.
+    pub fn study(&mut self, lesson: &Lesson<'_>, share: f64) -> Result<Learnt, ModelError> {
+        let ids = lesson.ids.f_to_device(self.device)?;
+        self.descend(&ids, share, |stack, stream| learn(stack, stream, lesson))
+    }
+
+    /// Adds the gradients of `share` times what `goal` makes of the stream behind the last layer.
+    fn descend(
+        &mut self,
+        ids: &Tensor,
+        share: f64,
+        goal: impl Fn(&Stack, &Tensor) -> Result<Learnt, ModelError>,
+    ) -> Result<Learnt, ModelError> {
         let factor = share * self.scale.map_or(1.0, LossScale::scale);
         let stack = self.stack()?;
         let rotation = self.rope.rows(0, ids.size()[1] as usize);
-        let stream = stack.embed(&ids)?;
+        let stream = stack.embed(ids)?;
         if !self.plan.recompute {
             let mut stream = stream;
             for layer in &stack.layers {
                 stream = layer.read_texts(&stream, &rotation)?;
             }
-            let loss = loss(&stack, &stream, &ids)?;
-            (&loss * factor).f_backward()?;
-            return Ok(loss.detach());
+            let learnt = goal(&stack, &stream)?;
+            (&learnt.loss * factor).f_backward()?;
+            return Ok(learnt.detached());
         }
         let mut inputs = vec![stream];
         {
@@ -140,8 +158,8 @@ impl Trainer {
         }
         let fresh = |stream: &Tensor| stream.detach().set_requires_grad(true);
         let last = fresh(&inputs[stack.layers.len()]);
-        let loss = loss(&stack, &last, &ids)?;
-        (&loss * factor).f_backward()?;
+        let learnt = goal(&stack, &last)?;
+        (&learnt.loss * factor).f_backward()?;
         let mut gradient = last.f_grad()?;
         for (layer, input) in stack.layers.iter().zip(&inputs).rev() {
             let input = fresh(input);
@@ -150,7 +168,7 @@ impl Trainer {
             gradient = input.f_grad()?;
         }
         (&inputs[0] * gradient).f_sum(Kind::Float)?.f_backward()?;
-        Ok(loss.detach())
+        Ok(learnt.detached())
     }
 
     /// Moves the parameters against the gradients that were summed up.
@@ -171,25 +189,72 @@ impl Trainer {
 
     /// Mean loss in nats a token of blocks of ids `[batch, length]`; changes nothing.
     pub fn evaluate(&self, ids: &Tensor) -> Result<f64, ModelError> {
-        let _guard = tch::no_grad_guard();
         let ids = ids.f_to_device(self.device)?;
+        let learnt = self.look(&ids, |stack, stream| next_ids(stack, stream, &ids))?;
+        Ok(learnt.loss.f_double_value(&[])?)
+    }
+
+    /// What a lesson would give; changes nothing.
+    pub fn examine(&self, lesson: &Lesson<'_>) -> Result<Learnt, ModelError> {
+        let ids = lesson.ids.f_to_device(self.device)?;
+        self.look(&ids, |stack, stream| learn(stack, stream, lesson))
+    }
+
+    fn look(
+        &self,
+        ids: &Tensor,
+        goal: impl Fn(&Stack, &Tensor) -> Result<Learnt, ModelError>,
+    ) -> Result<Learnt, ModelError> {
+        let _guard = tch::no_grad_guard();
         let stack = self.stack()?;
         let rotation = self.rope.rows(0, ids.size()[1] as usize);
-        let mut stream = stack.embed(&ids)?;
+        let mut stream = stack.embed(ids)?;
         for layer in &stack.layers {
             stream = layer.read_texts(&stream, &rotation)?;
         }
-        Ok(loss(&stack, &stream, &ids)?.f_double_value(&[])?)
+        goal(&stack, &stream)
+    }
+}
+
+impl Learnt {
+    fn detached(self) -> Self {
+        Self { loss: self.loss.detach(), acceptance: self.acceptance.map(|rate| rate.detach()) }
     }
 }
 
 /// Mean loss in nats a token of blocks `[batch, length]`, of which the first id of each is not
 /// predicted.
-fn loss(stack: &Stack, stream: &Tensor, ids: &Tensor) -> Result<Tensor, ModelError> {
+fn next_ids(stack: &Stack, stream: &Tensor, ids: &Tensor) -> Result<Learnt, ModelError> {
     let last = ids.size()[1] - 1;
     let logits = stack.logits(&stream.narrow(1, 0, last))?.f_to_kind(Kind::Float)?;
     let wanted = ids.narrow(1, 1, last).reshape([-1]);
-    let logits = logits.f_flatten(0, 1)?;
+    let loss = cross_entropy(&logits.f_flatten(0, 1)?, &wanted)?;
+    Ok(Learnt { loss, acceptance: None })
+}
+
+fn cross_entropy(logits: &Tensor, wanted: &Tensor) -> Result<Tensor, ModelError> {
     let none = None::<&Tensor>;
-    Ok(logits.f_cross_entropy_loss(&wanted, none, Reduction::Mean, -100, 0.0)?)
+    Ok(logits.f_cross_entropy_loss(wanted, none, Reduction::Mean, -100, 0.0)?)
+}
+
+/// The mean loss of a lesson's places; only there the head is computed, and of its rows only those
+/// that the lesson's laws are over.
+fn learn(stack: &Stack, stream: &Tensor, lesson: &Lesson<'_>) -> Result<Learnt, ModelError> {
+    let here = |tensor: &Tensor| tensor.f_to_device(stream.device());
+    let stream = stream.f_flatten(0, 1)?.f_index_select(0, &here(&lesson.places)?)?;
+    let laws = match &lesson.goal {
+        Goal::Ids(ids) => {
+            let logits = stack.logits(&stream)?.f_to_kind(Kind::Float)?;
+            let loss = cross_entropy(&logits, &here(ids)?)?;
+            return Ok(Learnt { loss, acceptance: None });
+        }
+        Goal::Laws(laws) => laws,
+    };
+    let logits = stack.logits_of(&stream, &here(laws.shared)?)?.f_to_kind(Kind::Float)?;
+    let log_q = (logits / laws.temperature).f_log_softmax(-1, Kind::Float)?;
+    let known = log_q.f_gather(-1, &here(&laws.top)?, false)?;
+    let is_whole = laws.top.size()[1] == laws.shared.size()[0];
+    let teacher = (&here(&laws.logs)?, &here(&laws.mass)?);
+    let (loss, acceptance) = laws.divergence.mean(teacher, &known, is_whole)?;
+    Ok(Learnt { loss, acceptance: Some(acceptance) })
 }

@@ -1,5 +1,6 @@
 //! The bench: a plan, the prompts that fit, the run, its records and their summary.
 
+pub mod compare;
 pub mod files;
 pub mod fit;
 pub mod record;

@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand, each thin. Knows flags; what they do is elsewhere.
 
 pub mod bench;
+pub mod compare;
+pub mod distill;
 pub mod doctor;
 pub mod explore;
 pub mod flags;
@@ -34,6 +36,10 @@ enum Command {
     Bench(Box<bench::Args>),
     /// Train a draft by a recipe.
     Train(Box<train::Args>),
+    /// Train a draft on towards one target, and measure what it gains.
+    Distill(Box<distill::Args>),
+    /// Compare two runs of bench on the same prompts, prompt by prompt.
+    Compare(compare::Args),
     /// Continue a prompt with one model.
     Generate(Box<generate::Args>),
     /// Show the most probable next tokens at each position of a text.
@@ -56,6 +62,8 @@ impl Cli {
         match &self.command {
             Command::Bench(args) => args.run(printer).map(|()| true),
             Command::Train(args) => args.run(printer).map(|()| true),
+            Command::Distill(args) => args.run(printer).map(|()| true),
+            Command::Compare(args) => args.run(printer).map(|()| true),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),

@@ -14,6 +14,7 @@ use crate::source::locate;
 use crate::tokenizer;
 use crate::train::folder::RunFolder;
 use crate::train::interrupt;
+use crate::train::material::Blocks;
 use crate::train::recipe::{Recipe, names};
 use crate::train::run::{Outcome, Setup, train};
 
@@ -75,7 +76,8 @@ impl Args {
         let setup = Setup {
             recipe: &recipe,
             folder: &folder,
-            data: &data,
+            material: &Blocks::new(&data, &recipe)?,
+            begin: None,
             tokenizer_files: &vocabulary.files,
             specials: vocabulary.specials,
             device,
@@ -112,7 +114,11 @@ impl Args {
             assignments.push(format!("data.sources={}", toml::Value::from(sources)));
             assignments.push(format!("data.shares={}", toml::Value::from(shares)));
         }
-        Recipe::resolve(&name, &assignments)
+        let recipe = Recipe::resolve(&name, &assignments)?;
+        if recipe.distill.is_some() {
+            bail!("the recipe {name} is a distillation; run it with spec distill");
+        }
+        Ok(recipe)
     }
 
     /// Where a new run goes.
@@ -165,12 +171,12 @@ impl Args {
 }
 
 /// A path as a run can be gone on with from any folder.
-fn absolute(path: &str) -> Result<String> {
+pub(super) fn absolute(path: &str) -> Result<String> {
     Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
 }
 
 /// Splits `PATH=SHARE`; either all have a share or none.
-fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
+pub(super) fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
     let mut sources = Vec::new();
     let mut shares = Vec::new();
     for item in data {
@@ -228,7 +234,7 @@ impl Vocabulary {
 }
 
 /// The files of a tokenizer, under the names that they have in a model folder.
-fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+pub(super) fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let read = |path: &Path| {
         std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
     };
@@ -249,7 +255,7 @@ fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     ])
 }
 
-fn default_cache() -> Result<PathBuf> {
+pub(super) fn default_cache() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = || Some(PathBuf::from(set("HOME")?).join(".cache"));
     set("XDG_CACHE_HOME")

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::documents::{Documents, files};
 use super::mixture::{Mixture, Source};
+use crate::distill::cached::stamps;
 use crate::printer::Printer;
 use crate::prompts::hex;
 use crate::train::recipe::Cleaning;
@@ -30,7 +31,7 @@ const VERSION: u32 = 1;
 const PARTS: u64 = 1_000_000;
 
 /// Documents, one after another.
-type Texts = Box<dyn Iterator<Item = Result<String>>>;
+pub type Texts = Box<dyn Iterator<Item = Result<String>>>;
 
 /// What decides the ids.
 #[derive(Clone, Debug, Serialize)]
@@ -84,14 +85,7 @@ struct Key<'a> {
 impl Text {
     /// The name of the ids: a hash of all that decides them. Files count by path, size and date.
     fn name(&self, tokenizer_hash: &str, rows: usize) -> Result<String> {
-        let mut list = Vec::new();
-        for source in &self.sources {
-            for path in files(source)? {
-                let about = std::fs::metadata(&path)?;
-                let date = about.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-                list.push((std::fs::canonicalize(&path)?, about.len(), date));
-            }
-        }
+        let list = self.stamps()?;
         let key = Key {
             version: VERSION,
             text: self,
@@ -101,6 +95,22 @@ impl Text {
         };
         let hash = Sha256::digest(serde_json::to_vec(&key)?);
         Ok(hex(&hash[..10]))
+    }
+
+    /// What tells one state of the files from another.
+    pub fn stamps(&self) -> Result<Vec<(PathBuf, u64, u128)>> {
+        let mut list = Vec::new();
+        for source in &self.sources {
+            for path in files(source)? {
+                list.extend(stamps(&path)?);
+            }
+        }
+        Ok(list)
+    }
+
+    /// All documents.
+    pub fn all(&self) -> Result<Texts> {
+        Ok(self.documents(&Rc::default())?.0)
     }
 
     /// All documents, and the size of their files, of which `read` counts what has been read.

@@ -86,6 +86,44 @@ impl Quotient {
     }
 }
 
+/// What a bootstrap can be made of: a function of column totals.
+pub trait Statistic {
+    /// Its value; `None` where it has none.
+    fn value(&self, totals: &[f64]) -> Option<f64>;
+
+    /// Whether a cluster with these sums tells anything of it.
+    fn informed_by(&self, row: &[f64]) -> bool;
+}
+
+impl Statistic for Quotient {
+    fn value(&self, totals: &[f64]) -> Option<f64> {
+        Quotient::value(self, totals)
+    }
+
+    fn informed_by(&self, row: &[f64]) -> bool {
+        self.under.iter().all(|&column| row[column] != 0.0)
+    }
+}
+
+/// The difference of two statistics of the same clusters, which is paired thereby.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What is taken away.
+    pub from: Quotient,
+    /// What it is taken away from.
+    pub to: Quotient,
+}
+
+impl Statistic for Difference {
+    fn value(&self, totals: &[f64]) -> Option<f64> {
+        Some(self.to.value(totals)? - self.from.value(totals)?)
+    }
+
+    fn informed_by(&self, row: &[f64]) -> bool {
+        self.from.informed_by(row) && self.to.informed_by(row)
+    }
+}
+
 /// The rows of one stratum, one after the other.
 #[derive(Debug, Clone)]
 struct Stratum {
@@ -173,24 +211,23 @@ impl Clusters {
 
     /// The statistic with each cluster left out in turn, by stratum; the stratum's other clusters
     /// then stand for it.
-    fn jackknife(&self, quotient: &Quotient) -> Vec<Vec<f64>> {
+    fn jackknife(&self, statistic: &impl Statistic) -> Vec<Vec<f64>> {
         let all = self.totals();
         let without = |stratum: &Stratum, index: usize| {
             let mut totals = all.clone();
             add(&mut totals, &stratum.totals, stratum.weight() - 1.0);
             add(&mut totals, stratum.row(index), -stratum.weight());
-            quotient.value(&totals).unwrap_or(f64::NAN)
+            statistic.value(&totals).unwrap_or(f64::NAN)
         };
         let each =
             |stratum: &Stratum| (0..stratum.count).map(|index| without(stratum, index)).collect();
         self.strata.iter().map(each).collect()
     }
 
-    /// Clusters that give the statistic a denominator.
-    fn informative(&self, quotient: &Quotient) -> usize {
-        let informs = |row: &[f64]| quotient.under.iter().all(|&column| row[column] != 0.0);
+    /// Clusters that tell something of a statistic.
+    fn informative(&self, statistic: &impl Statistic) -> usize {
         let count = |stratum: &Stratum| {
-            (0..stratum.count).filter(|&index| informs(stratum.row(index))).count()
+            (0..stratum.count).filter(|&index| statistic.informed_by(stratum.row(index))).count()
         };
         self.strata.iter().map(count).sum()
     }
@@ -207,32 +244,32 @@ fn add(totals: &mut [f64], row: &[f64], weight: f64) {
 ///
 /// `None` where fewer than [`FEWEST_CLUSTERS`] inform a statistic. Resamples in which it has no
 /// denominator are left out. The work is resamples × clusters × columns additions.
-pub fn intervals(
+pub fn intervals<S: Statistic>(
     clusters: &Clusters,
-    quotients: &[Quotient],
+    statistics: &[S],
     resampling: Resampling,
     name: &str,
 ) -> Vec<Option<Interval>> {
     if clusters.count() < FEWEST_CLUSTERS || resampling.resamples == 0 {
-        return vec![None; quotients.len()];
+        return vec![None; statistics.len()];
     }
     let mut random = resampling.generator(name);
     let mut totals = vec![0.0; clusters.width];
-    let mut replicates = vec![Vec::with_capacity(resampling.resamples); quotients.len()];
+    let mut replicates = vec![Vec::with_capacity(resampling.resamples); statistics.len()];
     for _ in 0..resampling.resamples {
         clusters.draw(&mut random, &mut totals);
-        for (quotient, values) in quotients.iter().zip(&mut replicates) {
-            values.extend(quotient.value(&totals));
+        for (statistic, values) in statistics.iter().zip(&mut replicates) {
+            values.extend(statistic.value(&totals));
         }
     }
     let tail = student_quantile(clusters.count() - clusters.strata.len());
     let totals = clusters.totals();
-    let interval = |(quotient, values): (&Quotient, Vec<f64>)| {
-        let enough = clusters.informative(quotient) >= FEWEST_CLUSTERS;
-        let point = quotient.value(&totals).filter(|_| enough)?;
-        bca(point, values, acceleration(&clusters.jackknife(quotient)), tail)
+    let interval = |(statistic, values): (&S, Vec<f64>)| {
+        let enough = clusters.informative(statistic) >= FEWEST_CLUSTERS;
+        let point = statistic.value(&totals).filter(|_| enough)?;
+        bca(point, values, acceleration(&clusters.jackknife(statistic)), tail)
     };
-    quotients.iter().zip(replicates).map(interval).collect()
+    statistics.iter().zip(replicates).map(interval).collect()
 }
 
 /// The upper quantile of Student's t that leaves half of 1 − [`CONFIDENCE`] beyond it.

@@ -6,7 +6,8 @@ mod bootstrap;
 mod proportion;
 
 pub use bootstrap::{
-    Clusters, FEWEST_CLUSTERS, Quotient, Resampling, acceleration, bca, intervals,
+    Clusters, Difference, FEWEST_CLUSTERS, Quotient, Resampling, Statistic, acceleration, bca,
+    intervals,
 };
 pub use proportion::clopper_pearson;
 
@@ -101,5 +102,45 @@ mod tests {
         for share in &shares {
             assert!((0.93..=0.985).contains(share), "coverage {shares:?}");
         }
+    }
+
+    /// Accepted and drafted of one prompt by two drafts, the second better.
+    fn both(centre: f64, random: &mut ChaCha8Rng) -> Vec<f64> {
+        let own = -centre - 0.5 * normal(random);
+        let mut sums = Vec::new();
+        for gain in [0.0, 0.4] {
+            let rate = 1.0 / (1.0 + (own - gain - 0.2 * normal(random)).exp());
+            let drafted = (120.0 * (0.3 * normal(random)).exp() / (1.0 + 3.0 * rate)).ceil();
+            let noise = (rate * (1.0 - rate) / drafted).sqrt() * normal(random);
+            sums.extend([(drafted * (rate + noise)).round().clamp(0.0, drafted), drafted]);
+        }
+        sums
+    }
+
+    #[test]
+    fn paired_differences_of_36_clusters_are_covered() {
+        let sample = |each: usize, random: &mut ChaCha8Rng| {
+            let rows = CENTRES.iter().enumerate().flat_map(|(stratum, centre)| {
+                std::iter::repeat_n((stratum.to_string(), *centre), each)
+            });
+            let rows: Vec<_> = rows.collect();
+            Clusters::new(rows.into_iter().map(|(stratum, centre)| (stratum, both(centre, random))))
+        };
+        let difference = Difference { from: Quotient::ratio(0, 1), to: Quotient::ratio(2, 3) };
+        let mut random = ChaCha8Rng::seed_from_u64(12);
+        let truth = difference.value(&sample(100_000, &mut random).totals()).unwrap();
+        assert!(truth > 0.02, "{truth}");
+        let (simulations, mut covered, mut shown) = (400, 0, 0);
+        for seed in 0..simulations {
+            let resampling = Resampling { resamples: 1_000, seed };
+            let clusters = sample(6, &mut random);
+            let found = intervals(&clusters, std::slice::from_ref(&difference), resampling, "d");
+            let interval = found[0].expect("36 clusters give an interval");
+            covered += u32::from((interval.low..=interval.high).contains(&truth));
+            shown += u32::from(interval.low > 0.0);
+        }
+        let share = f64::from(covered) / simulations as f64;
+        assert!((0.93..=0.985).contains(&share), "coverage {share}");
+        assert!(shown > 300, "36 pairs mostly show such a difference");
     }
 }

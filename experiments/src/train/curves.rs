@@ -16,7 +16,7 @@ struct Row {
     step: u64,
     epoch: f64,
     train_loss: Option<f64>,
-    eval: Option<(f64, f64)>,
+    eval: Option<(f64, Option<f64>)>,
     note: &'static str,
 }
 
@@ -65,7 +65,7 @@ pub fn csv(records: &[Record], every: u64, steps_an_epoch: f64) -> String {
     let mut text = "step,epoch,train_loss,eval_loss,eval_ppl,note\n".to_owned();
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
     for row in rows(records, every, steps_an_epoch) {
-        let (loss, perplexity) = (row.eval.map(|eval| eval.0), row.eval.map(|eval| eval.1));
+        let (loss, perplexity) = (row.eval.map(|eval| eval.0), row.eval.and_then(|eval| eval.1));
         let _ = writeln!(
             text,
             "{},{:.4},{},{},{},{}",
@@ -122,7 +122,7 @@ fn draw(
         .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.12))
         .x_desc("step")
-        .y_desc("loss, nats a token")
+        .y_desc("loss")
         .x_label_formatter(&|step| format!("{step:.0}"))
         .y_label_formatter(&|loss| format!("{loss:.2}"))
         .draw()?;

@@ -74,6 +74,13 @@ impl RunFolder {
         steps
     }
 
+    /// The step of the best checkpoint, where one is marked and there.
+    pub fn best(&self) -> Option<u64> {
+        let name = std::fs::read_to_string(self.path.join("best")).ok()?;
+        let step = name.trim().strip_prefix(PREFIX)?.parse().ok()?;
+        self.checkpoint(step).is_dir().then_some(step)
+    }
+
     /// Makes the checkpoint behind so many steps by `write`, which is given a folder of another
     /// name. A failure leaves all checkpoints as they were.
     pub fn add(&self, step: u64, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {

@@ -18,8 +18,8 @@ pub struct Step {
     pub tokens: u64,
     /// Mean loss in nats a token.
     pub loss: f64,
-    /// The same in bits a byte of cleaned training text.
-    pub bits_per_byte: f64,
+    /// The same in bits a byte of cleaned training text, where the loss is one of text.
+    pub bits_per_byte: Option<f64>,
     /// Learning rate.
     pub lr: f64,
     /// Norm of the gradients before clipping.
@@ -42,10 +42,13 @@ pub struct Evaluated {
     pub step: u64,
     /// Mean loss in nats a token.
     pub eval_loss: f64,
-    /// Its exponential.
-    pub eval_perplexity: f64,
+    /// Its exponential, where the loss is one of text.
+    pub eval_perplexity: Option<f64>,
     /// Bits a byte of cleaned text, which compares models with different vocabularies.
-    pub eval_bits_per_byte: f64,
+    pub eval_bits_per_byte: Option<f64>,
+    /// Where a target's laws are known, how often it would accept a token that the model drafts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_acceptance: Option<f64>,
     /// Tokens that were predicted.
     pub eval_tokens: u64,
 }
@@ -71,12 +74,15 @@ impl Record {
 
     /// The line that is logged.
     pub fn line(&self) -> String {
+        let shown = |name: &str, digits: usize, value: Option<f64>| {
+            value.map_or_else(String::new, |value| format!(" | {name} {value:.digits$}"))
+        };
         match self {
             Self::Step(step) => format!(
-                "step {} | loss {:.4} | bpb {:.4} | lr {:.2e} | norm {:.3} | {} tok/s | {:.0} ms | peak {:.0} %",
+                "step {} | loss {:.4}{} | lr {:.2e} | norm {:.3} | {} tok/s | {:.0} ms | peak {:.0} %",
                 step.step,
                 step.loss,
-                step.bits_per_byte,
+                shown("bpb", 4, step.bits_per_byte),
                 step.lr,
                 step.gradient_norm,
                 step.tokens_per_second.round(),
@@ -84,11 +90,12 @@ impl Record {
                 100.0 * step.share_of_peak,
             ),
             Self::Evaluated(evaluated) => format!(
-                "step {} | evaluation: loss {:.4} | perplexity {:.2} | bits per byte {:.4}",
+                "step {} | evaluation: loss {:.4}{}{}{}",
                 evaluated.step,
                 evaluated.eval_loss,
-                evaluated.eval_perplexity,
-                evaluated.eval_bits_per_byte,
+                shown("perplexity", 2, evaluated.eval_perplexity),
+                shown("bits per byte", 4, evaluated.eval_bits_per_byte),
+                shown("acceptance", 4, evaluated.eval_acceptance),
             ),
         }
     }
@@ -149,7 +156,7 @@ mod tests {
             step,
             tokens: 10 * step,
             loss: 1.0 / step as f64,
-            bits_per_byte: 1.0,
+            bits_per_byte: Some(1.0),
             lr: 1e-3,
             gradient_norm: 1.0,
             skipped: false,

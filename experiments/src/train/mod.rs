@@ -3,6 +3,7 @@
 pub mod curves;
 pub mod folder;
 pub mod interrupt;
+pub mod material;
 pub mod metrics;
 pub mod recipe;
 pub mod run;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Kind;
 
+use crate::distill::settings::Distillation;
 use crate::registry;
 
 /// The built-in recipes.
@@ -20,6 +21,12 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("er", include_str!("../../recipes/er.toml")),
     ("nano", include_str!("../../recipes/nano.toml")),
 ];
+
+/// The recipe of `spec distill`; which model it is for is for the command to say.
+const DISTILLING: (&str, &str) = (DISTILL, include_str!("../../recipes/distill.toml"));
+
+/// The name of the recipe of `spec distill`.
+pub const DISTILL: &str = "distill";
 
 /// Names of the built-in recipes.
 pub fn names() -> Vec<&'static str> {
@@ -56,6 +63,9 @@ pub struct Recipe {
     pub evaluation: Evaluation,
     /// When it is saved.
     pub checkpoint: CheckpointPart,
+    /// What makes it a distillation; a recipe for `spec train` has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distillation>,
 }
 
 /// The model's shape: that of a registry name, or the object of a `config.json`.
@@ -183,7 +193,7 @@ pub struct CheckpointPart {
 impl Recipe {
     /// The recipe of a built-in name or a file, changed by `a.b=value` assignments.
     pub fn resolve(name: &str, assignments: &[String]) -> Result<Self> {
-        let built_in = BUILT_IN.iter().find(|(own, _)| *own == name);
+        let built_in = BUILT_IN.iter().chain([&DISTILLING]).find(|(own, _)| *own == name);
         let text = match built_in {
             Some((_, text)) => (*text).to_owned(),
             None if Path::new(name).is_file() => std::fs::read_to_string(name)
@@ -233,6 +243,7 @@ impl Recipe {
         if !(0.0..1.0).contains(&self.data.evaluation_share) {
             bail!("`data.evaluation_share` is at least 0 and below 1");
         }
+        self.distill.as_ref().map_or(Ok(()), Distillation::check)?;
         let context = self.shape()?.context();
         if self.packing.length > context {
             bail!(

@@ -2,19 +2,20 @@
 //! it is decided by the recipe and the number of the step, so that a run that was broken off goes on
 //! as if it had not been.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use draft::train::{Order, Parameters, Tokens, Trainer};
+use draft::train::{Order, Parameters, Trainer};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::curves;
 use super::folder::RunFolder;
 use super::interrupt;
+use super::material::Material;
 use super::metrics::{Evaluated, Metrics, Record, Step};
 use super::recipe::Recipe;
-use crate::data::tokens::Prepared;
 use crate::printer::Printer;
 
 /// What a run works on.
@@ -23,8 +24,10 @@ pub struct Setup<'a> {
     pub recipe: &'a Recipe,
     /// Where results go.
     pub folder: &'a RunFolder,
-    /// The ids.
-    pub data: &'a Prepared,
+    /// What it learns from.
+    pub material: &'a dyn Material,
+    /// The model folder that it begins with; none begins with random weights.
+    pub begin: Option<&'a Path>,
     /// Files of the tokenizer, by name, which every checkpoint holds.
     pub tokenizer_files: &'a [(String, Vec<u8>)],
     /// Ids that begin and end a text.
@@ -69,15 +72,7 @@ struct Run<'a> {
 
 /// Trains, from the latest checkpoint where there is one.
 pub fn train(setup: &Setup<'_>, printer: &Printer) -> Result<Outcome> {
-    let blocks = setup.data.train.len() / setup.recipe.packing.length;
-    if blocks == 0 {
-        bail!(
-            "the data has {} tokens for training, less than one block of {}",
-            setup.data.train.len(),
-            setup.recipe.packing.length
-        );
-    }
-    let mut run = Run::begin(setup, printer, blocks)?;
+    let mut run = Run::begin(setup, printer)?;
     let last = setup.recipe.last_step();
     while run.trainer.step() < last {
         run.step()?;
@@ -99,13 +94,14 @@ pub fn train(setup: &Setup<'_>, printer: &Printer) -> Result<Outcome> {
 }
 
 impl<'a> Run<'a> {
-    fn begin(setup: &'a Setup<'a>, printer: &'a Printer, blocks: usize) -> Result<Self> {
+    fn begin(setup: &'a Setup<'a>, printer: &'a Printer) -> Result<Self> {
         let (recipe, device) = (setup.recipe, setup.device);
         let (shape, plan) = (recipe.shape()?, recipe.plan()?);
         let latest = setup.folder.steps().last().copied();
-        let parameters = match latest {
-            Some(step) => Parameters::load(&setup.folder.checkpoint(step), &shape, device)?,
-            None => Parameters::initial(&shape, recipe.seed, device)?,
+        let parameters = match (latest, setup.begin) {
+            (Some(step), _) => Parameters::load(&setup.folder.checkpoint(step), &shape, device)?,
+            (None, Some(folder)) => Parameters::load(folder, &shape, device)?,
+            (None, None) => Parameters::initial(&shape, recipe.seed, device)?,
         };
         let mut trainer = Trainer::new(&shape, parameters, plan, device)?;
         if let Some(step) = latest {
@@ -117,7 +113,7 @@ impl<'a> Run<'a> {
             setup,
             printer,
             trainer,
-            order: Order::new(blocks, recipe.seed),
+            order: Order::new(setup.material.sequences(), recipe.seed),
             best: None,
             peak: peak(recipe.precision.kind(), device)?,
             pending: None,
@@ -134,25 +130,17 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Blocks of ids `[micro, length]` from the `first`-th read on.
-    fn blocks(&mut self, first: u64) -> Result<Tensor> {
-        let (micro, length) = (self.setup.recipe.batch.micro, self.setup.recipe.packing.length);
-        let mut ids: Vec<i64> = Vec::with_capacity(micro * length);
-        for index in first..first + micro as u64 {
-            let block = self.order.block(index);
-            ids.extend(self.setup.data.train.range(block * length, length).map(i64::from));
-        }
-        Ok(Tensor::f_from_slice(&ids)?.f_view([micro as i64, length as i64])?)
-    }
-
     fn step(&mut self) -> Result<()> {
         let batch = self.setup.recipe.batch;
         let parts = (batch.sequences / batch.micro) as u64;
         let first = self.trainer.step() * batch.sequences as u64;
         let mut loss: Option<Tensor> = None;
         for part in 0..parts {
-            let ids = self.blocks(first + part * batch.micro as u64)?;
-            let own = self.trainer.read(&ids, 1.0 / parts as f64)? / parts as f64;
+            let first = first + part * batch.micro as u64;
+            let sequences: Vec<usize> =
+                (first..first + batch.micro as u64).map(|index| self.order.block(index)).collect();
+            let share = 1.0 / parts as f64;
+            let own = self.setup.material.learn(&mut self.trainer, &sequences, share)? * share;
             loss = Some(loss.map_or_else(|| own.shallow_clone(), |sum| sum + &own));
         }
         let update = self.trainer.update()?;
@@ -188,7 +176,7 @@ impl<'a> Run<'a> {
             step: pending.step,
             tokens: pending.step * tokens,
             loss,
-            bits_per_byte: bits(loss, &self.setup.data.train, self.setup.data.counts.train_bytes),
+            bits_per_byte: self.setup.material.bits_per_byte(loss),
             lr: pending.lr,
             gradient_norm: pending.norm.f_double_value(&[])?,
             skipped: pending.skipped,
@@ -205,28 +193,17 @@ impl<'a> Run<'a> {
 
     fn evaluate(&mut self) -> Result<()> {
         self.write_down()?;
-        let recipe = self.setup.recipe;
-        let (tokens, length) = (&self.setup.data.evaluation, recipe.packing.length);
-        let blocks = (tokens.len() / length).min(recipe.evaluation.max_blocks);
-        if blocks == 0 {
+        let settings = self.setup.recipe.evaluation;
+        let Some(measured) = self.setup.material.evaluate(&self.trainer, settings)? else {
             return Ok(());
-        }
-        let (mut sum, mut done) = (0.0, 0);
-        while done < blocks {
-            let count = recipe.evaluation.sequences.min(blocks - done);
-            let ids: Vec<i64> =
-                tokens.range(done * length, count * length).map(i64::from).collect();
-            let ids = Tensor::f_from_slice(&ids)?.f_view([count as i64, length as i64])?;
-            sum += self.trainer.evaluate(&ids)? * count as f64;
-            done += count;
-        }
-        let loss = sum / blocks as f64;
+        };
         let evaluated = Evaluated {
             step: self.trainer.step(),
-            eval_loss: loss,
-            eval_perplexity: loss.exp(),
-            eval_bits_per_byte: bits(loss, tokens, self.setup.data.counts.evaluation_bytes),
-            eval_tokens: (blocks * (length - 1)) as u64,
+            eval_loss: measured.loss,
+            eval_perplexity: measured.bits_per_byte.map(|_| measured.loss.exp()),
+            eval_bits_per_byte: measured.bits_per_byte,
+            eval_acceptance: measured.acceptance,
+            eval_tokens: measured.tokens,
         };
         let is_best = self.consider(&evaluated);
         let record = Record::Evaluated(evaluated);
@@ -253,7 +230,7 @@ impl<'a> Run<'a> {
     fn draw(&self) -> Result<()> {
         let (recipe, folder) = (self.setup.recipe, self.setup.folder);
         let every = recipe.evaluation.log_every;
-        let epoch = self.setup.data.train.len() as f64 / recipe.tokens_a_step() as f64;
+        let epoch = self.setup.material.sequences() as f64 / recipe.batch.sequences as f64;
         let table = curves::csv(&self.metrics.records, every, epoch);
         folder.write(&folder.path.join("training_curves.csv"), &table)?;
         match curves::svg(&self.metrics.records, every, &recipe.about)? {
@@ -309,11 +286,6 @@ fn specials(mut object: Value, (bos, eos): (Option<u32>, Option<u32>)) -> Value 
         object[name] = id.into();
     }
     object
-}
-
-/// Bits a byte of a loss in nats a token, on text of so many tokens and bytes.
-fn bits(loss: f64, tokens: &Tokens, bytes: u64) -> f64 {
-    loss / std::f64::consts::LN_2 * tokens.len() as f64 / bytes.max(1) as f64
 }
 
 /// Operations a second in products of large matrices: the best of a few.
