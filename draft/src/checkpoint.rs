@@ -3,6 +3,9 @@
 //! before a byte is copied, and copies piece by piece, giving mapped pages back as it goes, so that
 //! loading needs little more memory than the model. Knows no architecture.
 
+mod quantised;
+mod write;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -15,6 +18,16 @@ use tch::{Kind, Tensor};
 
 use crate::device::Compute;
 use crate::error::ModelError;
+use quantised::SCALE;
+
+pub use write::Stored as StoredAs;
+pub(crate) use write::{Part, write};
+
+/// A checkpoint of one file.
+const SINGLE: &str = "model.safetensors";
+
+/// The index of a checkpoint of several.
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Ends of names of tensors that a checkpoint may hold although nothing needs them.
 const IGNORED_ENDS: [&str; 2] = ["rotary_emb.inv_freq", "attn.bias"];
@@ -124,15 +137,12 @@ impl Checkpoint {
                     expected: shape.clone(),
                 });
             }
-            kind(stored.dtype).ok_or_else(|| ModelError::DataType {
-                path: self.path(stored.file),
-                name: name.clone(),
-                found: format!("{:?}", stored.dtype),
-            })?;
+            self.check_type(name, stored)?;
         }
         let known = |name: &str| {
             expected.iter().any(|(expected, _)| expected == name)
                 || name == TIED.1
+                || self.scaled_by(name)
                 || IGNORED_ENDS.iter().any(|end| name.ends_with(end))
                 || IGNORED_PARTS.iter().any(|part| name.starts_with(part))
         };
@@ -146,6 +156,31 @@ impl Checkpoint {
         })
     }
 
+    /// Refuses element types that hold no weights, and whole numbers without their scales.
+    fn check_type(&self, name: &str, stored: &Stored) -> Result<(), ModelError> {
+        let path = self.path(stored.file);
+        if stored.dtype != Dtype::I8 || stored.shape.len() != 2 {
+            let found = format!("{:?}", stored.dtype);
+            let error = || ModelError::DataType { path, name: name.to_owned(), found };
+            return kind(stored.dtype).map(drop).ok_or_else(error);
+        }
+        let (name, rows) = (format!("{name}{SCALE}"), stored.shape[0]);
+        let expected = vec![rows, 1];
+        match self.tensors.get(&name) {
+            Some(scales) if scales.shape == expected && scales.dtype == Dtype::F32 => Ok(()),
+            Some(scales) => {
+                Err(ModelError::Shape { path, name, found: scales.shape.clone(), expected })
+            }
+            None => Err(ModelError::Missing { path, name, expected }),
+        }
+    }
+
+    /// Whether a name is that of a matrix's scales.
+    fn scaled_by(&self, name: &str) -> bool {
+        let matrix = name.strip_suffix(SCALE).and_then(|name| self.tensors.get(name));
+        matrix.is_some_and(|matrix| matrix.dtype == Dtype::I8)
+    }
+
     /// Copies one tensor, in the compute type and on the compute device.
     pub fn tensor(&self, name: &str, compute: Compute) -> Result<Tensor, ModelError> {
         self.stack(&[name.to_owned()], compute)
@@ -154,16 +189,20 @@ impl Checkpoint {
     /// Copies tensors with the same number of columns into one, rows behind rows, in the compute
     /// type and on the compute device.
     pub fn stack(&self, names: &[String], compute: Compute) -> Result<Tensor, ModelError> {
-        let parts: Vec<&Stored> = names.iter().map(|name| &self.tensors[name]).collect();
-        let mut shape: Vec<i64> = parts[0].shape.iter().map(|&size| size as i64).collect();
+        let parts: Vec<(&String, &Stored)> =
+            names.iter().map(|name| (name, &self.tensors[name])).collect();
+        let mut shape: Vec<i64> = parts[0].1.shape.iter().map(|&size| size as i64).collect();
         if let Some(rows) = shape.first_mut() {
-            *rows = parts.iter().map(|part| part.shape[0] as i64).sum();
+            *rows = parts.iter().map(|(_, part)| part.shape[0] as i64).sum();
         }
         let whole = Tensor::f_empty(&shape, (compute.kind, compute.device))?;
         let flat = whole.view([-1]);
         let mut first = 0;
-        for part in parts {
-            first += self.copy(part, &flat, first)?;
+        for (name, part) in parts {
+            first += match part.dtype {
+                Dtype::I8 => self.copy_scaled(name, part, &flat, first)?,
+                _ => self.copy(part, &flat, first)?,
+            };
         }
         Ok(whole)
     }
@@ -186,9 +225,40 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// As [`Self::copy`], of whole numbers with a scale for each row.
+    fn copy_scaled(
+        &self,
+        name: &str,
+        stored: &Stored,
+        flat: &Tensor,
+        first: i64,
+    ) -> Result<i64, ModelError> {
+        let map = &self.files[stored.file].map;
+        let own = &self.tensors[&format!("{name}{SCALE}")];
+        let scales: Vec<f32> = self.files[own.file].map[own.bytes.clone()]
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .collect();
+        let columns = stored.shape[1].max(1);
+        let rows = (PIECE / columns).max(1);
+        let (mut copied, mut at) = (0, stored.bytes.start);
+        let pieces = map[stored.bytes.clone()].chunks(rows * columns);
+        for (piece, scales) in pieces.zip(scales.chunks(rows)) {
+            let values = quantised::values(piece, scales, columns);
+            let count = values.len() as i64;
+            flat.f_narrow(0, first + copied, count)?.f_copy_(&Tensor::f_from_slice(&values)?)?;
+            at += piece.len();
+            release(map, at);
+            copied += count;
+        }
+        Ok(copied)
+    }
+}
+
 fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let single = folder.join("model.safetensors");
-    let index = folder.join("model.safetensors.index.json");
+    let single = folder.join(SINGLE);
+    let index = folder.join(INDEX);
     if single.exists() || !index.exists() {
         return Ok(vec![single]);
     }

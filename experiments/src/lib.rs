@@ -7,6 +7,7 @@ pub mod data;
 pub mod distill;
 pub mod doctor;
 pub mod explore;
+pub mod export;
 pub mod generate;
 pub mod hub;
 pub mod models;

@@ -2,18 +2,15 @@
 //! `optimiser.safetensors` with all else that the next step depends on. Files are written under the
 //! names given; making a folder of them appear at once is the caller's.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
-use half::{bf16, f16};
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::precision::LossScale;
 use super::trainer::Trainer;
+use crate::checkpoint::{Part, write};
 use crate::error::ModelError;
 
 /// The weights of a model folder.
@@ -28,57 +25,6 @@ struct Counts {
     step: u64,
     updates: u64,
     scale: Option<LossScale>,
-}
-
-/// A tensor on its way to a file.
-struct Part {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Part {
-    fn of(name: &str, tensor: &Tensor, kind: Kind) -> Result<Self, ModelError> {
-        let tensor = tensor.detach().f_to_device(tch::Device::Cpu)?.f_to_kind(kind)?.contiguous();
-        let count = tensor.numel();
-        let (dtype, bytes) = match kind {
-            Kind::Half => {
-                let mut values = vec![f16::ZERO; count];
-                tensor.f_copy_data(&mut values, count)?;
-                (Dtype::F16, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            }
-            Kind::BFloat16 => {
-                let mut values = vec![bf16::ZERO; count];
-                tensor.f_copy_data(&mut values, count)?;
-                (Dtype::BF16, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            }
-            _ => {
-                let mut values = vec![0f32; count];
-                tensor.f_copy_data(&mut values, count)?;
-                (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            }
-        };
-        let shape = tensor.size().iter().map(|&size| size as usize).collect();
-        Ok(Self { name: name.to_owned(), dtype, shape, bytes })
-    }
-}
-
-fn write(path: &Path, tensors: &[Part], more: Option<(&str, String)>) -> Result<(), ModelError> {
-    let failed = |reason: String| ModelError::Write { path: path.into(), reason };
-    let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    metadata.extend(more.map(|(key, value)| (key.to_owned(), value)));
-    let views = tensors
-        .iter()
-        .map(|part| {
-            let view = TensorView::new(part.dtype, part.shape.clone(), &part.bytes);
-            Ok((part.name.as_str(), view.map_err(|error| failed(error.to_string()))?))
-        })
-        .collect::<Result<Vec<_>, ModelError>>()?;
-    safetensors::serialize_to_file(views, Some(metadata), path)
-        .map_err(|error| failed(error.to_string()))?;
-    // The bytes are on the disk before any name says so.
-    File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed(error.to_string()))
 }
 
 impl Trainer {

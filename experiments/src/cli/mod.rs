@@ -5,6 +5,7 @@ pub mod compare;
 pub mod distill;
 pub mod doctor;
 pub mod explore;
+pub mod export;
 pub mod flags;
 pub mod generate;
 pub mod models;
@@ -52,6 +53,8 @@ enum Command {
     Models(models::Args),
     /// Download a model from the Hugging Face Hub into its cache.
     Pull(pull::Args),
+    /// Write a model as a folder in another element type.
+    Export(export::Args),
     /// Say what this program is linked to, which devices work, and where caches are.
     Doctor(doctor::Args),
 }
@@ -70,6 +73,7 @@ impl Cli {
             Command::Vocab(args) => args.run(printer).map(|()| true),
             Command::Models(args) => args.run(printer).map(|()| true),
             Command::Pull(args) => args.run(printer).map(|()| true),
+            Command::Export(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
         }
     }

@@ -1,0 +1,91 @@
+//! A model folder written anew in another element type: weights, configuration and tokenizer, as a
+//! folder that appears whole or not at all. Runs no model.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use draft::checkpoint::{Checkpoint, StoredAs};
+use draft::config::ModelConfig;
+use serde_json::Value;
+
+/// Files of a model folder that are taken as they are.
+const COPIED: [&str; 8] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "tokenmonster.vocab",
+    "README.md",
+    "LICENSE",
+];
+
+/// How weights are to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Their element type.
+    pub stored: StoredAs,
+    /// Bytes of weights in a file, at most.
+    pub shard: usize,
+}
+
+/// Writes the model of a folder into a new folder. Gives the bytes of its weights' files.
+pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<u64> {
+    if out.exists() {
+        bail!("{} is there already; name another folder with --out", out.display());
+    }
+    let config = ModelConfig::read(from)?;
+    let tensors = config.shape.tensors();
+    let checkpoint = Checkpoint::open(from, &tensors)?;
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
+    let cannot = || format!("cannot write into {}", parent.display());
+    std::fs::create_dir_all(parent).with_context(cannot)?;
+    let making =
+        tempfile::Builder::new().prefix(".making-").tempdir_in(parent).with_context(cannot)?;
+    checkpoint.write(making.path(), &tensors, (target.stored, target.shard))?;
+    write_config(from, making.path(), target.stored)?;
+    for name in COPIED {
+        if from.join(name).is_file() {
+            std::fs::copy(from.join(name), making.path().join(name))
+                .with_context(|| format!("cannot copy {}", from.join(name).display()))?;
+        }
+    }
+    let size = weights(making.path())?;
+    std::fs::rename(making.keep(), out)
+        .with_context(|| format!("cannot make {}", out.display()))?;
+    Ok(size)
+}
+
+/// The `config.json`, with the new type. Other programs cannot read whole numbers with scales, and
+/// are told so by a type that they do not know.
+fn write_config(from: &Path, to: &Path, stored: StoredAs) -> Result<()> {
+    let path = from.join("config.json");
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut config: Value =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    let dtype = match stored {
+        StoredAs::Fp32 => "float32",
+        StoredAs::Bf16 => "bfloat16",
+        StoredAs::Fp16 => "float16",
+        StoredAs::Int8 => "int8",
+    };
+    if let Some(object) = config.as_object_mut() {
+        // The older name of the same field.
+        object.remove("torch_dtype");
+        object.insert("dtype".to_owned(), dtype.into());
+    }
+    let text = serde_json::to_string_pretty(&config)? + "\n";
+    std::fs::write(to.join("config.json"), text).context("cannot write config.json")
+}
+
+fn weights(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|end| end == "safetensors") {
+            sum += entry.metadata()?.len();
+        }
+    }
+    Ok(sum)
+}
