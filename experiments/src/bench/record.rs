@@ -299,6 +299,9 @@ pub struct Metrics {
     pub plain_tokens_per_second: Estimate,
     /// Ratio of the two rates on the prompts that have both; empty in the plain case.
     pub speedup: Estimate,
+    /// What the acceptance would be worth with targets of other costs; empty in the plain case.
+    #[serde(default)]
+    pub speedup_at_cost: Vec<CostSpeedup>,
     /// Share of prompts whose ids are those of plain greedy decoding; `None` above temperature 0.
     pub greedy_identical: Option<Estimate>,
     /// Prompts compared with plain greedy decoding.
@@ -313,6 +316,18 @@ pub struct Metrics {
     pub mean_emitted_tokens: Option<f64>,
     /// Share of generations that ended with an end-of-text token.
     pub finish_eos_share: Option<f64>,
+}
+
+/// The speed-up at this acceptance where a draft token costs a given share of a target pass, and
+/// verifying several tokens costs what one pass does: tokens of steps / (steps + share × draft
+/// tokens), as in Leviathan et al. (2211.17192), theorem 3.8.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostSpeedup {
+    /// Seconds of a draft token over those of a target pass.
+    pub cost_ratio: f64,
+    /// The speed-up.
+    pub speedup: Estimate,
 }
 
 /// The parts of [`Seconds`] over its total.

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
-    CaseSummary, Counts, Estimate, Finish, GreedyCheck, Metrics, PLAIN, Record, Seconds,
-    SecondsShare,
+    CaseSummary, CostSpeedup, Counts, Estimate, Finish, GreedyCheck, Metrics, PLAIN, Record,
+    Seconds, SecondsShare,
 };
 use crate::statistics::{Clusters, Interval, Quotient, Resampling, clopper_pearson, intervals};
 
@@ -25,7 +25,12 @@ const PAIRED_EMITTED: usize = 8;
 const PAIRED_SECONDS: usize = 9;
 const PLAIN_EMITTED: usize = 10;
 const PLAIN_SECONDS: usize = 11;
-const POSITIONS: usize = 12;
+/// One column for each of [`COSTS`].
+const AT_COST: usize = 12;
+const POSITIONS: usize = AT_COST + COSTS.len();
+
+/// Costs of a draft token, as shares of a target pass, for which a speed-up is foretold.
+const COSTS: [f64; 4] = [0.01, 0.05, 0.1, 0.3];
 
 /// One prompt's generations in a case, and those of them that have a plain counterpart.
 struct Prompt<'a> {
@@ -64,6 +69,7 @@ pub fn summarise_case(records: &[Record], case: &str, resampling: Resampling) ->
         let mut metrics = metrics(prompts, resampling, name);
         if case == PLAIN {
             metrics.speedup = Estimate::default();
+            metrics.speedup_at_cost = Vec::new();
         }
         metrics
     };
@@ -116,6 +122,7 @@ fn metrics(prompts: &[&Prompt], resampling: Resampling, name: &str) -> Metrics {
         target_tokens_per_second: next(),
         plain_tokens_per_second: next(),
         speedup: next(),
+        speedup_at_cost: COSTS.map(|cost_ratio| CostSpeedup { cost_ratio, speedup: next() }).into(),
         acceptance_by_position: estimates.by_ref().take(positions).collect(),
         conditional_acceptance_by_position: estimates.collect(),
         prompts: prompts.len(),
@@ -162,7 +169,8 @@ fn estimates(
     quotients.iter().zip(intervals).map(estimate).collect()
 }
 
-/// The metrics as quotients of columns: six figures, the unconditional shares of each position, the
+/// The metrics as quotients of columns: six figures, the speed-up at
+/// each cost, the unconditional shares of each position, the
 /// conditional ones.
 fn quotients(positions: usize) -> Vec<Quotient> {
     let mut quotients = vec![
@@ -176,6 +184,7 @@ fn quotients(positions: usize) -> Vec<Quotient> {
             under: vec![PAIRED_SECONDS, PLAIN_EMITTED],
         },
     ];
+    quotients.extend((0..COSTS.len()).map(|cost| Quotient::ratio(STEP_TOKENS, AT_COST + cost)));
     let column = |position: usize| POSITIONS + position;
     let reached = |position: usize| POSITIONS + positions + position;
     quotients.extend((0..positions).map(|position| Quotient::ratio(column(position), STEPS)));
@@ -201,6 +210,10 @@ fn row(prompt: &Prompt, positions: usize) -> Vec<f64> {
     }
     row[STEP_TOKENS] = counts.num_step_tokens as f64;
     row[STEPS] = counts.steps() as f64;
+    let drafted = counts.draft_model_tokens as f64;
+    for (cell, cost) in row[AT_COST..].iter_mut().zip(COSTS) {
+        *cell = counts.steps() as f64 + cost * drafted;
+    }
     row[EMITTED] = counts.num_emitted_tokens as f64;
     row[SECONDS] = seconds.total;
     row[PAIRED_EMITTED] = paired.num_emitted_tokens as f64;

@@ -112,6 +112,16 @@ fn every_figure_by_hand() {
     close(&metrics.target_tokens_per_second, 102.0 / 11.0);
     close(&metrics.plain_tokens_per_second, 10.0);
     close(&metrics.speedup, 10.2 / 11.0);
+    // 53 passes of the target and 150 draft tokens.
+    for (at, expected) in metrics.speedup_at_cost.iter().zip([
+        (0.01, 96.0 / 54.5),
+        (0.05, 96.0 / 60.5),
+        (0.1, 96.0 / 68.0),
+        (0.3, 96.0 / 98.0),
+    ]) {
+        assert_eq!(at.cost_ratio, expected.0);
+        close(&at.speedup, expected.1);
+    }
     let by_position = [28.0, 15.0].map(|steps| Some(steps / 53.0));
     assert_eq!(values(&metrics.acceptance_by_position), by_position);
     let conditional = [Some(28.0 / 50.0), Some(15.0 / 28.0)];
@@ -180,6 +190,7 @@ fn plain_decoding_has_a_rate_and_no_speedup() {
     close(&plain.target_tokens_per_second, 10.0);
     close(&plain.mean_acceptance_length, 1.0);
     assert_eq!(plain.speedup, Estimate::default());
+    assert!(plain.speedup_at_cost.is_empty());
     assert!(summarise(&[], resampling).is_empty());
 }
 

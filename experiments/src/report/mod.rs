@@ -8,7 +8,8 @@ pub mod table;
 use std::collections::BTreeMap;
 
 use crate::bench::record::{
-    CaseSummary, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report, SecondsShare,
+    CaseSummary, CostSpeedup, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report,
+    SecondsShare,
 };
 use crate::statistics::FEWEST_CLUSTERS;
 
@@ -31,7 +32,7 @@ pub fn definitions() -> BTreeMap<String, String> {
     DEFINITIONS.iter().map(own).collect()
 }
 
-const DEFINITIONS: [(&str, &str); 32] = [
+const DEFINITIONS: [(&str, &str); 33] = [
     ("prompts", "prompts with at least one generation"),
     ("generations", "prompts times repeats"),
     ("counts", "steps and tokens, summed over generations"),
@@ -72,6 +73,12 @@ const DEFINITIONS: [(&str, &str); 32] = [
         "draft_acceptance_rate_prompt_mean",
         "mean over prompts of each prompt's accepted / candidates, prompts without candidates left \
          out",
+    ),
+    (
+        "speedup_at_cost",
+        "num_step_tokens / (steps + cost_ratio * draft_model_tokens): the speed-up at this \
+         acceptance where a draft token costs cost_ratio of a target pass, and a pass costs the \
+         same however many tokens it verifies",
     ),
     (
         "mean_acceptance_length",
@@ -224,8 +231,15 @@ fn speed_rows(case: &CaseSummary) -> Vec<Row> {
         let speedup = &metrics.speedup;
         rows.insert(0, Row::new("speed-up", estimate(speedup), speedup_in_words(speedup)));
         rows.push(Row::new("tokens/s, plain", estimate(&metrics.plain_tokens_per_second), ""));
+        rows.extend(metrics.speedup_at_cost.iter().enumerate().map(cost_row));
     }
     rows
+}
+
+fn cost_row((index, at): (usize, &CostSpeedup)) -> Row {
+    let label = format!("speed-up if c = {}", at.cost_ratio);
+    let note = if index == 0 { "where a draft token costs c of a target pass" } else { "" };
+    Row::new(&label, estimate(&at.speedup), note)
 }
 
 fn acceptance_rows(case: &CaseSummary) -> Vec<Row> {

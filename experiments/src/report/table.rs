@@ -212,6 +212,10 @@ slem                      6 prompts, 6 generations
   speed-up                0.927 [0.767, 1.08]    no difference shown (95 % interval 0.767 to 1.08)
   tokens/s, slem          9.27 [7.67, 10.8]
   tokens/s, plain         10.0 [10.0, 10.0]
+  speed-up if c = 0.01    1.76 [1.58, 1.99]      where a draft token costs c of a target pass
+  speed-up if c = 0.05    1.59 [1.44, 1.78]
+  speed-up if c = 0.1     1.41 [1.27, 1.58]
+  speed-up if c = 0.3     0.980 [0.881, 1.08]
   acceptance rate, pooled 0.430 [0.333, 0.525]   43 of 100 candidates
   acceptance rate, mean   0.425 [0.300, 0.550]   mean over prompts
   mean acceptance length  1.81 [1.62, 2.05]      tokens a step; the prefill's token is no step
