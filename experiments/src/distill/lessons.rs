@@ -178,9 +178,14 @@ impl Lessons {
         self.len() == 0
     }
 
+    /// Ids of an example.
+    pub fn ids_of(&self, example: usize) -> usize {
+        self.starts[example + 1].0 - self.starts[example].0
+    }
+
     /// Some examples as tensors.
     pub fn batch(&self, examples: &[usize]) -> Result<Batch> {
-        let size = |example: usize| self.starts[example + 1].0 - self.starts[example].0;
+        let size = |example: usize| self.ids_of(example);
         let length = examples.iter().map(|&example| size(example)).max().unwrap_or(0);
         let k = self.counts.top_k;
         let mut ids = vec![0i64; examples.len() * length];

@@ -49,6 +49,10 @@ impl Material for Teaching<'_> {
         self.prepared.train.len()
     }
 
+    fn tokens(&self, sequences: &[usize]) -> u64 {
+        sequences.iter().map(|&example| self.prepared.train.ids_of(example) as u64).sum()
+    }
+
     fn learn(&self, trainer: &mut Trainer, sequences: &[usize], share: f64) -> Result<Tensor> {
         let lesson = self.lesson(self.prepared.train.batch(sequences)?);
         Ok(trainer.study(&lesson, share)?.loss)

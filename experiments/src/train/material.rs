@@ -13,6 +13,9 @@ pub trait Material {
     /// Sequences, each of which is read once an epoch.
     fn sequences(&self) -> usize;
 
+    /// Tokens of some sequences.
+    fn tokens(&self, sequences: &[usize]) -> u64;
+
     /// Reads sequences and adds the gradients of `share` times their mean loss. Gives the mean loss,
     /// on the device.
     fn learn(&self, trainer: &mut Trainer, sequences: &[usize], share: f64) -> Result<Tensor>;
@@ -60,6 +63,10 @@ impl<'a> Blocks<'a> {
 impl Material for Blocks<'_> {
     fn sequences(&self) -> usize {
         self.data.train.len() / self.length
+    }
+
+    fn tokens(&self, sequences: &[usize]) -> u64 {
+        (sequences.len() * self.length) as u64
     }
 
     fn learn(&self, trainer: &mut Trainer, sequences: &[usize], share: f64) -> Result<Tensor> {

@@ -48,6 +48,7 @@ pub enum Outcome {
 /// A step whose numbers are still on the device.
 struct Pending {
     step: u64,
+    tokens: u64,
     loss: Tensor,
     norm: Tensor,
     lr: f64,
@@ -134,11 +135,12 @@ impl<'a> Run<'a> {
         let batch = self.setup.recipe.batch;
         let parts = (batch.sequences / batch.micro) as u64;
         let first = self.trainer.step() * batch.sequences as u64;
-        let mut loss: Option<Tensor> = None;
+        let (mut loss, mut tokens): (Option<Tensor>, _) = (None, 0);
         for part in 0..parts {
             let first = first + part * batch.micro as u64;
             let sequences: Vec<usize> =
                 (first..first + batch.micro as u64).map(|index| self.order.block(index)).collect();
+            tokens += self.setup.material.tokens(&sequences);
             let share = 1.0 / parts as f64;
             let own = self.setup.material.learn(&mut self.trainer, &sequences, share)? * share;
             loss = Some(loss.map_or_else(|| own.shallow_clone(), |sum| sum + &own));
@@ -148,6 +150,7 @@ impl<'a> Run<'a> {
         self.write_down()?;
         self.pending = loss.map(|loss| Pending {
             step: self.trainer.step(),
+            tokens,
             loss,
             norm: update.norm,
             lr: update.lr,
@@ -170,11 +173,10 @@ impl<'a> Run<'a> {
                 pending.step
             );
         }
-        let tokens = recipe.tokens_a_step();
-        let rate = tokens as f64 / seconds;
+        let rate = pending.tokens as f64 / seconds;
         let record = Record::Step(Step {
             step: pending.step,
-            tokens: pending.step * tokens,
+            tokens: self.tokens_so_far() + pending.tokens,
             loss,
             bits_per_byte: self.setup.material.bits_per_byte(loss),
             lr: pending.lr,
@@ -189,6 +191,14 @@ impl<'a> Run<'a> {
             self.printer.say(&record.line());
         }
         self.metrics.add(record)
+    }
+
+    fn tokens_so_far(&self) -> u64 {
+        let last = self.metrics.records.iter().rev().find_map(|record| match record {
+            Record::Step(step) => Some(step.tokens),
+            Record::Evaluated(_) => None,
+        });
+        last.unwrap_or(0)
     }
 
     fn evaluate(&mut self) -> Result<()> {
