@@ -9,6 +9,7 @@ use experiments::printer::Printer;
 use experiments::train::interrupt::{Interrupted, STATUS};
 
 fn main() -> ExitCode {
+    outlive_file_limits();
     let cli = Cli::parse();
     let printer = Printer::default();
     tracing_subscriber::fmt()
@@ -25,3 +26,15 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Lets a write beyond `ulimit -f` be an error, which is said, instead of the end of the process.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "the standard library sets no signal's disposition")]
+fn outlive_file_limits() {
+    // SAFETY: no handler is installed, only that of the signal is replaced by none, before any thread
+    // is started.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+#[cfg(not(unix))]
+fn outlive_file_limits() {}

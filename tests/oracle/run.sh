@@ -38,7 +38,8 @@ fixtures() {
   local fresh status
   fresh=$(mktemp -d) || return 1
   "$python" "$here/make_fixtures.py" --shared "$shared" --out "$fresh" &&
-    "$python" "$here/compare_fixtures.py" "$fresh"
+    "$python" "$here/compare_fixtures.py" "$fresh" &&
+    "$python" "$here/parquet_fixture.py" --check
   status=$?
   rm -rf "$fresh"
   return $status

@@ -8,7 +8,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// The token whose account may read gated repositories.
+/// The token whose account may read gated and private repositories.
 pub const GOOD_TOKEN: &str = "hf_good";
 
 /// Who may read a repository.
@@ -17,7 +17,7 @@ pub enum Access {
     Open,
     /// Its description is public; its files are for accounts that accepted the licence.
     Gated,
-    /// It does not say that it exists.
+    /// It says that it exists to that account only.
     Private,
 }
 
@@ -31,7 +31,7 @@ pub struct HubFile {
 impl HubFile {
     /// Large files are kept apart, at the address of another host.
     pub fn is_large(&self) -> bool {
-        let endings = ["safetensors", "bin", "gguf", "onnx", "vocab"];
+        let endings = ["safetensors", "bin", "gguf", "onnx", "vocab", "parquet", "gz", "zst"];
         endings.iter().any(|ending| self.name.ends_with(ending))
     }
 
@@ -53,6 +53,8 @@ impl HubFile {
 #[derive(Clone, Debug)]
 pub struct HubRepository {
     pub id: String,
+    /// Where its pages are: `datasets/` before the id, or nothing.
+    pub is_dataset: bool,
     pub access: Access,
     pub former_id: Option<String>,
     /// Revision name, commit, files.
@@ -62,8 +64,20 @@ pub struct HubRepository {
 impl HubRepository {
     /// A repository that holds the files of a folder.
     pub fn of(id: &str, folder: &Path) -> Self {
-        let commits = vec![("main".to_owned(), commit(1), files(folder))];
-        Self { id: id.to_owned(), access: Access::Open, former_id: None, commits }
+        Self { is_dataset: false, ..Self::dataset(id) }.with_files(files(folder))
+    }
+
+    /// A dataset without files.
+    #[must_use]
+    pub fn dataset(id: &str) -> Self {
+        let commits = vec![("main".to_owned(), commit(1), Vec::new())];
+        let (id, access) = (id.to_owned(), Access::Open);
+        Self { id, is_dataset: true, access, former_id: None, commits }
+    }
+
+    fn with_files(mut self, files: Vec<HubFile>) -> Self {
+        self.commits[0].2 = files;
+        self
     }
 
     /// With the files of another folder at another revision.
@@ -79,6 +93,22 @@ impl HubRepository {
     pub fn with(mut self, name: &str, bytes: &[u8]) -> Self {
         self.commits[0].2.push(HubFile { name: name.to_owned(), bytes: bytes.to_vec() });
         self
+    }
+
+    /// With a main branch of another commit, which has these files more; the first keeps its own.
+    #[must_use]
+    pub fn moved_on(mut self, name: &str, bytes: &[u8]) -> Self {
+        let mut files = self.commits[0].2.clone();
+        files.push(HubFile { name: name.to_owned(), bytes: bytes.to_vec() });
+        let number = commit(self.commits.len() + 1);
+        let first = std::mem::replace(&mut self.commits[0], ("main".to_owned(), number, files));
+        self.commits.push(("first".to_owned(), first.1, first.2));
+        self
+    }
+
+    /// Whether a token's account may know of it.
+    pub fn is_known_to(&self, token: Option<&str>) -> bool {
+        self.access != Access::Private || token == Some(GOOD_TOKEN)
     }
 
     #[must_use]

@@ -41,12 +41,17 @@ pub struct Request {
     pub is_cdn: bool,
     pub method: String,
     pub path: String,
+    pub query: String,
     pub range: Option<String>,
     pub token: Option<String>,
 }
 
+/// Files of a page of a repository's tree.
+const PAGE: usize = 3;
+
 struct State {
     repositories: Vec<HubRepository>,
+    url: String,
     cdn: String,
     faults: Mutex<Vec<(String, Fault)>>,
     log: Mutex<Vec<Request>>,
@@ -69,6 +74,7 @@ impl HubServer {
         let url = address(&hub);
         let state = Arc::new(State {
             repositories,
+            url: url.clone(),
             cdn: address(&cdn),
             faults: Mutex::default(),
             log: Mutex::default(),
@@ -185,10 +191,12 @@ impl State {
 
     fn hub(&self, request: &Request) -> Answer {
         let path = request.path.trim_start_matches('/');
-        if let Some(rest) = path.strip_prefix("api/resolve-cache/models/") {
+        if let Some(rest) = path.strip_prefix("api/resolve-cache/") {
             return self.small(rest, request);
         }
-        let parts: Vec<&str> = path.trim_start_matches("api/models/").splitn(5, '/').collect();
+        let path = path.trim_start_matches("api/").trim_start_matches("models/");
+        let (is_dataset, path) = kind(path);
+        let parts: Vec<&str> = path.splitn(5, '/').collect();
         let [organisation, name, rest @ ..] = &parts[..] else {
             return Answer::refusal(404, "", "Not Found");
         };
@@ -197,8 +205,8 @@ impl State {
             let location = request.path.replace(&id, &new.id);
             return Answer::new(307, vec![("Location", location)]);
         }
-        let found = self.repositories.iter().find(|repository| repository.id == id);
-        let Some(repository) = found.filter(|r| r.access != Access::Private) else {
+        let found = self.repository(is_dataset, &id);
+        let Some(repository) = found.filter(|r| r.is_known_to(request.token.as_deref())) else {
             if request.token.is_some() {
                 return Answer::refusal(404, "RepoNotFound", "Repository not found");
             }
@@ -208,9 +216,34 @@ impl State {
             [] => info(repository, "main"),
             ["revision", revision] => info(repository, &revision.replace("%2F", "/")),
             ["revision", revision, rest] => info(repository, &format!("{revision}/{rest}")),
+            ["tree", commit] => self.tree(repository, commit, request),
             ["resolve", revision, file] => self.resolve(repository, revision, file, request),
             _ => Answer::refusal(404, "", "Not Found"),
         }
+    }
+
+    fn repository(&self, is_dataset: bool, id: &str) -> Option<&HubRepository> {
+        self.repositories.iter().find(|found| found.id == id && found.is_dataset == is_dataset)
+    }
+
+    /// A page of the files and folders of a commit.
+    fn tree(&self, repository: &HubRepository, commit: &str, request: &Request) -> Answer {
+        let files = &repository.by_revision(commit).unwrap().2;
+        let folders: BTreeSet<&str> =
+            files.iter().filter_map(|file| Some(file.name.rsplit_once('/')?.0)).collect();
+        let folders = folders.into_iter().map(|path| json!({"type": "directory", "path": path}));
+        let files = files.iter().map(|file| {
+            json!({"type": "file", "path": file.name, "size": file.bytes.len(), "oid": file.etag()})
+        });
+        let entries: Vec<_> = folders.chain(files).collect();
+        let begin = request.query.strip_prefix("recursive=true").unwrap();
+        let begin = begin.strip_prefix("&cursor=").map_or(0, |number| number.parse().unwrap());
+        let page = &entries[begin..entries.len().min(begin + PAGE)];
+        let next = begin + page.len();
+        let link = format!("<{}{}?recursive=true&cursor={next}>", self.url, request.path);
+        let link = ("Link", format!("{link}; rel=\"next\""));
+        let headers = if next < entries.len() { vec![link] } else { Vec::new() };
+        Answer { body: json!(page).to_string().into(), ..Answer::new(200, headers) }
     }
 
     fn resolve(
@@ -244,17 +277,18 @@ impl State {
             headers.push(("Location", location));
             return Answer::new(302, headers);
         }
-        let id = &repository.id;
-        headers.push(("Location", format!("/api/resolve-cache/models/{id}/{commit}/{name}")));
+        let (id, kind) =
+            (&repository.id, if repository.is_dataset { "datasets" } else { "models" });
+        headers.push(("Location", format!("/api/resolve-cache/{kind}/{id}/{commit}/{name}")));
         Answer::new(307, headers)
     }
 
     fn small(&self, path: &str, request: &Request) -> Answer {
+        let (is_dataset, path) = kind(path.trim_start_matches("models/"));
         let [organisation, name, commit, file] = path.splitn(4, '/').collect::<Vec<_>>()[..] else {
             return Answer::refusal(404, "", "Not Found");
         };
-        let id = format!("{organisation}/{name}");
-        let repository = self.repositories.iter().find(|repository| repository.id == id).unwrap();
+        let repository = self.repository(is_dataset, &format!("{organisation}/{name}")).unwrap();
         let files = &repository.by_revision(commit).unwrap().2;
         let mut answer =
             self.bytes(files.iter().find(|found| found.name == file).unwrap(), request);
@@ -319,6 +353,11 @@ impl State {
     }
 }
 
+/// Whether a path is one of datasets, and the rest of it.
+fn kind(path: &str) -> (bool, &str) {
+    path.strip_prefix("datasets/").map_or((false, path), |rest| (true, rest))
+}
+
 /// What the API says of a repository.
 fn info(repository: &HubRepository, revision: &str) -> Answer {
     let Some((_, commit, files)) = repository.by_revision(revision) else {
@@ -336,8 +375,9 @@ fn read(stream: &TcpStream, is_cdn: bool) -> Option<Request> {
     let first = lines.next()?;
     let mut words = first.split(' ').map(str::to_owned);
     let (method, target) = (words.next()?, words.next()?);
-    let path = target.split('?').next()?.to_owned();
-    let mut request = Request { is_cdn, method, path, ..Request::default() };
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let (path, query) = (path.to_owned(), query.to_owned());
+    let mut request = Request { is_cdn, method, path, query, ..Request::default() };
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;
         let value = value.trim();

@@ -1,5 +1,6 @@
 //! What the integration tests share: models whose laws can be written down, small tokenizers,
-//! random checkpoints, checkpoints in shards, a Hub on the loopback, the optional folder of real data, and chi-square.
+//! random checkpoints, checkpoints in shards, Parquet files, a Hub on the loopback, the optional folder
+//! of real data, and chi-square.
 
 #![allow(
     missing_docs,
@@ -15,6 +16,7 @@ pub mod command;
 pub mod hub_repository;
 pub mod hub_server;
 pub mod mutants;
+pub mod parquet_files;
 pub mod shards;
 pub mod shared;
 pub mod tokenizers;

@@ -1,6 +1,7 @@
 //! The optional folder of real tokenizers, weights and texts beside the checkout.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use draft::Compute;
 use draft::device::load_cuda_library;
@@ -13,6 +14,16 @@ pub fn path(relative: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: ../shared/{relative} is not here");
     None
+}
+
+/// Whether a test may mount a small file system of its own; where it may not, says that it is skipped.
+pub fn can_mount() -> bool {
+    let may = Command::new("unshare").args(["-rm", "true"]).output();
+    let may = may.is_ok_and(|output| output.status.success());
+    if !may {
+        eprintln!("skipped: no file system of a size of its own can be mounted here");
+    }
+    may
 }
 
 /// A committed fixture.

@@ -131,12 +131,11 @@ fn plan(tensors: &[(String, Vec<usize>)], stored: Stored, limit: usize) -> Vec<V
     let (mut files, mut left): (Vec<Vec<&str>>, _) = (Vec::new(), 0);
     for (name, shape) in tensors {
         let size = size(shape, stored);
-        match files.last_mut().filter(|_| size <= left) {
-            Some(file) => file.push(name),
-            None => {
-                files.push(vec![name]);
-                left = limit.max(size);
-            }
+        if let Some(file) = files.last_mut().filter(|_| size <= left) {
+            file.push(name);
+        } else {
+            files.push(vec![name]);
+            left = limit.max(size);
         }
         left -= size;
     }

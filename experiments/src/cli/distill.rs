@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use target::Method;
 
 use super::bench::{LongPrompts, Template};
-use super::flags::{DeviceFlags, check_at_least_one};
+use super::flags::{DeviceFlags, DownloadFlags, check_at_least_one};
 use super::train::{absolute, default_cache, files, shares};
 use crate::bench::Plan;
 use crate::bench::compare::{Run, compare, render};
 use crate::bench::run::run as bench;
-use crate::data::tokens::Text;
+use crate::data::text::Text;
 use crate::distill::material::Teaching;
 use crate::distill::prepare::{Prepared, Task};
 use crate::distill::settings::Distillation;
@@ -36,7 +36,7 @@ pub struct Args {
     /// The target: likewise.
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     target: Option<String>,
-    /// Files or folders of text, as spec train takes them; repeatable.
+    /// Files or folders of text, or datasets of the Hub, as spec train takes them; repeatable.
     #[arg(long, value_name = "PATH[=SHARE]")]
     data: Vec<String>,
     /// The text column, in place of the recipe's.
@@ -69,6 +69,8 @@ pub struct Args {
     /// Where the target's texts and laws are kept [default: the user's cache folder, spec/tokens].
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    downloads: DownloadFlags,
     #[command(flatten)]
     device: DeviceFlags,
     #[command(flatten)]
@@ -110,11 +112,8 @@ impl Args {
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.device.check()?;
         self.bench.check()?;
-        let recipe = self.resolve()?;
-        let settings = recipe
-            .distill
-            .as_ref()
-            .ok_or_else(|| anyhow!("the recipe has no [distill]; run it with spec train"))?;
+        let mut recipe = self.resolve()?;
+        settings(&recipe)?;
         if self.show_recipe {
             return Ok(printer.data(&recipe.to_toml()?)?);
         }
@@ -123,13 +122,18 @@ impl Args {
             RunFolder::check_free(&out)?;
         }
         if recipe.data.sources.is_empty() {
-            bail!("the recipe names no data: name files or folders of text with --data");
+            bail!(
+                "the recipe names no data: name files or folders of text, or a dataset of the Hub, \
+                 with --data"
+            );
         }
         let compute = self.device.set_up(None)?;
-        let (draft, target) =
-            (describe("draft", &settings.draft)?, describe("target", &settings.target)?);
-        let pair = Pair { recipe: &recipe, settings, draft, target, compute };
-        let prepared = pair.prepare(self.cache.as_deref(), printer)?;
+        let downloads = self.downloads.open();
+        let mut text = Text::open(&mut recipe.data, recipe.cleaning, None, &downloads)?;
+        // Pieces are kept for evaluation, not documents.
+        text.evaluation_share = 0.0;
+        let pair = Pair::describe(&recipe, compute)?;
+        let prepared = pair.prepare(&text, self.cache.as_deref(), printer)?;
         let folder = match &self.resume {
             Some(path) => RunFolder::open(path)?,
             None => RunFolder::create(&out)?,
@@ -239,6 +243,12 @@ impl BenchFlags {
     }
 }
 
+/// What makes a recipe a distillation.
+fn settings(recipe: &Recipe) -> Result<&Distillation> {
+    let settings = recipe.distill.as_ref();
+    settings.ok_or_else(|| anyhow!("the recipe has no [distill]; run it with spec train"))
+}
+
 /// A draft, a target and how the one is to learn from the other.
 struct Pair<'a> {
     recipe: &'a Recipe,
@@ -248,21 +258,20 @@ struct Pair<'a> {
     compute: Compute,
 }
 
-impl Pair<'_> {
-    fn prepare(&self, cache: Option<&Path>, printer: &Printer) -> Result<Prepared> {
+impl<'a> Pair<'a> {
+    fn describe(recipe: &'a Recipe, compute: Compute) -> Result<Self> {
+        let settings = settings(recipe)?;
+        let (draft, target) =
+            (describe("draft", &settings.draft)?, describe("target", &settings.target)?);
+        Ok(Self { recipe, settings, draft, target, compute })
+    }
+
+    fn prepare(&self, text: &Text, cache: Option<&Path>, printer: &Printer) -> Result<Prepared> {
         let recipe = self.recipe;
-        let text = Text {
-            sources: recipe.data.sources.iter().map(PathBuf::from).collect(),
-            shares: recipe.data.shares.clone(),
-            column: recipe.data.column.clone(),
-            cleaning: recipe.cleaning,
-            end: None,
-            evaluation_share: 0.0,
-        };
         let cache = cache.map_or_else(default_cache, |path| Ok(path.to_path_buf()))?;
         let task = Task {
             settings: self.settings,
-            text: &text,
+            text,
             draft: &self.draft,
             target: &self.target,
             length: recipe.packing.length,

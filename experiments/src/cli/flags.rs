@@ -1,11 +1,15 @@
 //! Flags that several subcommands have, what their values may be, and how a typed prompt is read.
 
+use std::rc::Rc;
+
 use align::Tokenizer;
 use anyhow::{Result, bail};
 use draft::device::load_cuda_library;
 use draft::{Compute, Sampling};
 
 use crate::bench::fit;
+use crate::data::downloads::{Downloads, Size, UNASKED};
+use crate::hub::Hub;
 use crate::printer::Printer;
 use crate::settings::Wishes;
 
@@ -131,4 +135,19 @@ pub fn read_prompt(tokenizer: &Tokenizer, text: &str, printer: &Printer) -> Resu
             .say("the tokenizer lacks characters of the prompt: the model reads it without them");
     }
     Ok(reading.context.ids().to_vec())
+}
+
+/// How much text may be downloaded.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DownloadFlags {
+    /// Download up to so much text from the Hub, such as 20GB.
+    #[arg(long, value_name = "SIZE", default_value_t = UNASKED)]
+    max_download: Size,
+}
+
+impl DownloadFlags {
+    /// The Hub of the environment, with that limit.
+    pub fn open(&self) -> Rc<Downloads> {
+        Downloads::new(Hub::from_env(), self.max_download)
+    }
 }

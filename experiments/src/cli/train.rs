@@ -6,8 +6,10 @@ use align::Tokenizer;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
-use crate::cli::flags::DeviceFlags;
-use crate::data::tokens::{Prepared, Text, prepare};
+use crate::cli::flags::{DeviceFlags, DownloadFlags};
+use crate::data::text::Text;
+use crate::data::tokens::{Prepared, prepare};
+use crate::hub::DatasetPath;
 use crate::printer::Printer;
 use crate::prompts::hex;
 use crate::source::locate;
@@ -34,11 +36,15 @@ pub struct Args {
     /// Print the resolved recipe and end.
     #[arg(long)]
     show_recipe: bool,
-    /// Files or folders of text (.txt, .jsonl, compressed with .gz or .zst), in place of the
-    /// recipe's sources; repeatable. A share of the bytes may follow: PATH=SHARE.
+    /// Files or folders of text (.parquet, .txt, .jsonl, the latter also as .gz or .zst), or datasets
+    /// of the Hub (`hf://datasets/ORGANISATION/NAME[@REVISION][/PATH]`), in place of the recipe's
+    /// sources; repeatable. A share of the bytes may follow: PATH=SHARE.
     #[arg(long, value_name = "PATH[=SHARE]")]
     data: Vec<String>,
-    /// The text column of JSONL, in place of the recipe's.
+    /// Text for evaluation, named as for --data, instead of a share of the training text; repeatable.
+    #[arg(long, value_name = "PATH")]
+    eval_data: Vec<String>,
+    /// The text column of JSONL and Parquet, in place of the recipe's.
     #[arg(long)]
     column: Option<String>,
     /// A tokenizer.json, a TokenMonster .vocab or a model, in place of the recipe's.
@@ -54,6 +60,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     #[command(flatten)]
+    downloads: DownloadFlags,
+    #[command(flatten)]
     device: DeviceFlags,
 }
 
@@ -61,7 +69,7 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.device.check()?;
-        let recipe = self.resolve()?;
+        let mut recipe = self.resolve()?;
         if self.show_recipe {
             return Ok(printer.data(&recipe.to_toml()?)?);
         }
@@ -70,7 +78,7 @@ impl Args {
         }
         let device = self.device.set_up(Some("fp32"))?.device;
         let vocabulary = Vocabulary::open(&recipe, printer)?;
-        let data = self.prepare(&recipe, &vocabulary, printer)?;
+        let data = self.prepare(&mut recipe, &vocabulary, printer)?;
         let folder = self.folder(&recipe)?;
         interrupt::watch()?;
         let setup = Setup {
@@ -114,6 +122,11 @@ impl Args {
             assignments.push(format!("data.sources={}", toml::Value::from(sources)));
             assignments.push(format!("data.shares={}", toml::Value::from(shares)));
         }
+        if !self.eval_data.is_empty() {
+            let sources: Vec<String> =
+                self.eval_data.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+            assignments.push(format!("data.evaluation_sources={}", toml::Value::from(sources)));
+        }
         let recipe = Recipe::resolve(&name, &assignments)?;
         if recipe.distill.is_some() {
             bail!("the recipe {name} is a distillation; run it with spec distill");
@@ -138,28 +151,28 @@ impl Args {
         Ok(folder)
     }
 
+    /// The ids of the recipe's text; the recipe is changed as [`Text::open`] says.
     fn prepare(
         &self,
-        recipe: &Recipe,
+        recipe: &mut Recipe,
         vocabulary: &Vocabulary,
         printer: &Printer,
     ) -> Result<Prepared> {
         if recipe.data.sources.is_empty() {
-            bail!("the recipe names no data: name files or folders of text with --data");
+            bail!(
+                "the recipe names no data: name files or folders of text, or a dataset of the Hub, \
+                 with --data"
+            );
         }
         if recipe.packing.end_of_text && vocabulary.specials.1.is_none() {
             printer.say("the tokenizer has no end of text: nothing stands between documents");
         }
-        let text = Text {
-            sources: recipe.data.sources.iter().map(PathBuf::from).collect(),
-            shares: recipe.data.shares.clone(),
-            column: recipe.data.column.clone(),
-            cleaning: recipe.cleaning,
-            end: vocabulary.specials.1.filter(|_| recipe.packing.end_of_text),
-            evaluation_share: recipe.data.evaluation_share,
-        };
+        let end = vocabulary.specials.1.filter(|_| recipe.packing.end_of_text);
+        let downloads = self.downloads.open();
+        let text = Text::open(&mut recipe.data, recipe.cleaning, end, &downloads)?;
         let cache = self.cache.clone().map_or_else(default_cache, Ok)?;
-        let prepared = prepare(&text, (&vocabulary.tokenizer, &vocabulary.hash), &cache, printer)?;
+        let tokenizer = (&vocabulary.tokenizer, &*vocabulary.hash);
+        let prepared = prepare(&text, tokenizer, &cache, &downloads, printer)?;
         printer.say(&format!(
             "{} tokens for training ({:.2} bytes a token), {} for evaluation",
             prepared.train.len(),
@@ -170,8 +183,11 @@ impl Args {
     }
 }
 
-/// A path as a run can be gone on with from any folder.
+/// A path as a run can be gone on with from any folder; a dataset of the Hub is the same from all.
 pub(super) fn absolute(path: &str) -> Result<String> {
+    if DatasetPath::parse(path)?.is_some() {
+        return Ok(path.to_owned());
+    }
     Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Mutex;
 
 use align::Tokenizer;
@@ -10,6 +11,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
+use crate::cli::flags::DownloadFlags;
+use crate::data::downloads::Downloads;
+use crate::data::source::Source;
 use crate::hub::Hub;
 use crate::printer::Printer;
 use crate::source;
@@ -58,13 +62,14 @@ struct Common {
     /// among them.
     #[arg(long, value_name = "N")]
     size: usize,
-    /// Files or folders of text (.txt, .jsonl, compressed with .gz or .zst).
+    /// Files or folders of text (.parquet, .txt, .jsonl, the latter also as .gz or .zst), or datasets
+    /// of the Hub (`hf://datasets/ORGANISATION/NAME[@REVISION][/PATH]`).
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
-    data: Vec<PathBuf>,
+    data: Vec<String>,
     /// The folder to make; it must not be there yet.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The text column of JSONL.
+    /// The text column of JSONL and Parquet.
     #[arg(long, default_value = "text")]
     column: String,
     /// Read at most so much of the text; each PATH has an equal part.
@@ -72,22 +77,28 @@ struct Common {
     limit_bytes: u64,
     /// Text that is only measured on.
     #[arg(long, value_name = "PATH", num_args = 1..)]
-    eval: Vec<PathBuf>,
+    eval: Vec<String>,
+    #[command(flatten)]
+    downloads: DownloadFlags,
     /// Print a JSON object instead of the table.
     #[arg(long)]
     json: bool,
 }
 
 impl Common {
-    fn read(&self, sources: &[PathBuf]) -> Result<Texts> {
-        Texts::read(Wanted { sources, column: &self.column, limit: self.limit_bytes })
+    fn read(&self, names: &[String], downloads: &Rc<Downloads>) -> Result<Texts> {
+        let sources: Vec<Source> =
+            names.iter().map(|name| Source::open(name, downloads)).collect::<Result<_>>()?;
+        Texts::read(Wanted { sources: &sources, column: &self.column, limit: self.limit_bytes })
     }
 
     /// Both texts, so that what is wrong with either is known before the work begins.
     fn texts(&self) -> Result<(Texts, Option<Texts>)> {
         NewFolder::check_free(&self.out)?;
-        let eval = (!self.eval.is_empty()).then(|| self.read(&self.eval)).transpose()?;
-        Ok((self.read(&self.data)?, eval))
+        let downloads = self.downloads.open();
+        let read = |names: &[String]| self.read(names, &downloads);
+        let eval = (!self.eval.is_empty()).then(|| read(&self.eval)).transpose()?;
+        Ok((read(&self.data)?, eval))
     }
 
     /// Measures a folder that is complete but for its name.

@@ -1,11 +1,18 @@
-//! Several sources of documents as one, in which each has its share of the bytes. Knows no tokenizer.
+//! Several sources of documents as one, in which each has its share of the bytes, and an end behind so
+//! many bytes. Knows no tokenizer.
+
+use std::cell::Cell;
+use std::rc::Rc;
 
 use anyhow::Result;
 
+/// Documents, one after another.
+pub type Texts = Box<dyn Iterator<Item = Result<String>>>;
+
 /// One source: its documents, and the share of the bytes that they are to have.
-pub struct Source {
+pub struct Part {
     /// The documents.
-    pub documents: Box<dyn Iterator<Item = Result<String>>>,
+    pub documents: Texts,
     /// In any unit.
     pub share: f64,
 }
@@ -13,13 +20,13 @@ pub struct Source {
 /// Documents of several sources. The next one is always of the source that is furthest behind its
 /// share, and the mixture ends with that source's documents, so that the shares hold to the end.
 pub struct Mixture {
-    sources: Vec<(Source, u64)>,
+    sources: Vec<(Part, u64)>,
     ended: bool,
 }
 
 impl Mixture {
     /// Of these sources.
-    pub fn new(sources: Vec<Source>) -> Self {
+    pub fn new(sources: Vec<Part>) -> Self {
         Self { sources: sources.into_iter().map(|source| (source, 0)).collect(), ended: false }
     }
 
@@ -36,7 +43,7 @@ impl Iterator for Mixture {
         if self.ended {
             return None;
         }
-        let lag = |(source, bytes): &(Source, u64)| *bytes as f64 / source.share;
+        let lag = |(source, bytes): &(Part, u64)| *bytes as f64 / source.share;
         let due = self.sources.iter_mut().min_by(|a, b| lag(a).total_cmp(&lag(b)));
         let document = due.and_then(|(source, bytes)| {
             let document = source.documents.next()?;
@@ -48,14 +55,42 @@ impl Iterator for Mixture {
     }
 }
 
+/// Documents until they have so many bytes; the one that reaches it is the last, and whole.
+pub struct UpTo {
+    documents: Texts,
+    bytes: u64,
+    taken: Rc<Cell<u64>>,
+}
+
+impl UpTo {
+    /// Of these documents; `taken` counts their bytes.
+    pub fn new(documents: Texts, bytes: u64, taken: Rc<Cell<u64>>) -> Self {
+        Self { documents, bytes, taken }
+    }
+}
+
+impl Iterator for UpTo {
+    type Item = Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.taken.get() >= self.bytes {
+            return None;
+        }
+        let document = self.documents.next()?;
+        let length = document.as_ref().map_or(0, |text| text.len() as u64);
+        self.taken.set(self.taken.get() + length);
+        Some(document)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn source(letter: &'static str, lengths: &[usize], share: f64) -> Source {
+    fn source(letter: &'static str, lengths: &[usize], share: f64) -> Part {
         let documents: Vec<Result<String>> =
             lengths.iter().map(|&length| Ok(letter.repeat(length))).collect();
-        Source { documents: Box::new(documents.into_iter()), share }
+        Part { documents: Box::new(documents.into_iter()), share }
     }
 
     #[test]
@@ -79,5 +114,18 @@ mod tests {
             Mixture::new(sources).map(Result::unwrap).collect()
         };
         assert_eq!(texts(), texts());
+    }
+
+    #[test]
+    fn what_is_behind_the_last_byte_is_not_asked_for() {
+        let asked = Rc::new(Cell::new(0));
+        let count = Rc::clone(&asked);
+        let endless = std::iter::repeat_with(move || {
+            count.set(count.get() + 1);
+            Ok("abcd".to_owned())
+        });
+        let taken = Rc::new(Cell::new(0));
+        let documents = UpTo::new(Box::new(endless), 10, Rc::clone(&taken));
+        assert_eq!((documents.count(), asked.get(), taken.get()), (3, 3, 12));
     }
 }

@@ -1,6 +1,13 @@
-//! Text for training: documents out of files, cleaned, tokenised once into ids on disk. Knows no model.
+//! Text for training: documents out of files, of this machine or of the Hub, cleaned, tokenised once
+//! into ids on disk. Knows no model.
 
 pub mod clean;
 pub mod documents;
+pub mod downloads;
+mod guarded;
+mod lines;
 pub mod mixture;
+mod rows;
+pub mod source;
+pub mod text;
 pub mod tokens;

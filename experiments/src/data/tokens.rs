@@ -1,22 +1,21 @@
 //! Documents, cleaned and tokenised once, as ids on disk, under a name that the data, the tokenizer and
 //! the cleaning decide. A folder of that name is whole: it was made under another name and renamed.
 
-use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use align::Tokenizer;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use draft::train::{Tokens, Width};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::documents::{Documents, files};
-use super::mixture::{Mixture, Source};
-use crate::distill::cached::stamps;
+use super::downloads::Downloads;
+use super::mixture::Texts;
+use super::text::{Identity, Text};
 use crate::printer::Printer;
 use crate::prompts::hex;
 use crate::train::recipe::Cleaning;
@@ -25,30 +24,10 @@ use crate::train::recipe::Cleaning;
 const BATCH: usize = 16 << 20;
 
 /// The version of the files' layout and of what decides their name.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Denominator of the evaluation share.
 const PARTS: u64 = 1_000_000;
-
-/// Documents, one after another.
-pub type Texts = Box<dyn Iterator<Item = Result<String>>>;
-
-/// What decides the ids.
-#[derive(Clone, Debug, Serialize)]
-pub struct Text {
-    /// Files or folders.
-    pub sources: Vec<PathBuf>,
-    /// The share of the bytes of each; empty takes all of all, one after another.
-    pub shares: Vec<f64>,
-    /// The text column of JSONL.
-    pub column: String,
-    /// What is done to each document.
-    pub cleaning: Cleaning,
-    /// The id behind each document.
-    pub end: Option<u32>,
-    /// The share of documents that is kept for evaluation; a document's text decides.
-    pub evaluation_share: f64,
-}
 
 /// What is known of a folder of ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,61 +55,46 @@ pub struct Prepared {
 #[derive(Serialize)]
 struct Key<'a> {
     version: u32,
-    text: &'a Text,
-    files: Vec<(PathBuf, u64, u128)>,
-    tokenizer: String,
+    text: Identity<'a>,
+    tokenizer: &'a str,
     rows: usize,
 }
 
-impl Text {
-    /// The name of the ids: a hash of all that decides them. Files count by path, size and date.
-    fn name(&self, tokenizer_hash: &str, rows: usize) -> Result<String> {
-        let list = self.stamps()?;
-        let key = Key {
-            version: VERSION,
-            text: self,
-            files: list,
-            tokenizer: tokenizer_hash.to_owned(),
-            rows,
-        };
-        let hash = Sha256::digest(serde_json::to_vec(&key)?);
-        Ok(hex(&hash[..10]))
+/// The name of the ids: a hash of all that decides them.
+fn name(text: &Text, tokenizer: &str, rows: usize) -> Result<String> {
+    let key = Key { version: VERSION, text: text.identity()?, tokenizer, rows };
+    let hash = Sha256::digest(serde_json::to_vec(&key)?);
+    Ok(hex(&hash[..10]))
+}
+
+/// What is done to one document.
+#[derive(Clone, Copy)]
+struct Rule {
+    cleaning: Cleaning,
+    end: Option<u32>,
+    evaluation_share: f64,
+}
+
+/// Ids, cleaned bytes, and whether they are for evaluation.
+type Encoded = (Vec<u32>, u64, bool);
+
+impl Rule {
+    fn of(text: &Text) -> Self {
+        let Text { cleaning, end, evaluation_share, .. } = *text;
+        Self { cleaning, end, evaluation_share }
     }
 
-    /// What tells one state of the files from another.
-    pub fn stamps(&self) -> Result<Vec<(PathBuf, u64, u128)>> {
-        let mut list = Vec::new();
-        for source in &self.sources {
-            for path in files(source)? {
-                list.extend(stamps(&path)?);
-            }
+    fn encode(self, tokenizer: &Tokenizer, document: &str) -> Result<Encoded> {
+        let cleaned = self.cleaning.apply(document);
+        let mut ids = tokenizer.encode_reference(&cleaned, false)?;
+        if ids.is_empty() {
+            return Ok((ids, 0, false));
         }
-        Ok(list)
+        ids.extend(self.end);
+        Ok((ids, cleaned.len() as u64, self.is_evaluation(document)))
     }
 
-    /// All documents.
-    pub fn all(&self) -> Result<Texts> {
-        Ok(self.documents(&Rc::default())?.0)
-    }
-
-    /// All documents, and the size of their files, of which `read` counts what has been read.
-    fn documents(&self, read: &Rc<Cell<u64>>) -> Result<(Texts, u64)> {
-        let mut size = 0;
-        let mut sources = Vec::new();
-        for source in &self.sources {
-            let files = files(source)?;
-            size += files.iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum::<u64>();
-            sources.push(Documents::new(files, &self.column, Rc::clone(read)));
-        }
-        if self.shares.is_empty() {
-            return Ok((Box::new(sources.into_iter().flatten()), size));
-        }
-        let mix = sources.into_iter().zip(&self.shares);
-        let mix = mix.map(|(documents, &share)| Source { documents: Box::new(documents), share });
-        Ok((Box::new(Mixture::new(mix.collect())), size))
-    }
-
-    fn is_evaluation(&self, document: &str) -> bool {
+    fn is_evaluation(self, document: &str) -> bool {
         let hash = Sha256::digest(document.as_bytes());
         let first = hash.iter().take(8).fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
         first % PARTS < (self.evaluation_share * PARTS as f64).round() as u64
@@ -144,10 +108,20 @@ struct Writer {
     width: Width,
 }
 
+/// Why ids could not be written, and what to do.
+fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |error| {
+        anyhow!(
+            "cannot write {}: {error}; no ids are kept; make room, or name another folder with \
+             --cache",
+            path.display()
+        )
+    }
+}
+
 impl Writer {
     fn create(path: PathBuf, width: Width) -> Result<Self> {
-        let file =
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = File::create(&path).map_err(cannot_write(&path))?;
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path, width })
     }
 
@@ -155,13 +129,12 @@ impl Writer {
         let width = self.width.bytes();
         let bytes: Vec<u8> =
             ids.iter().flat_map(|id| id.to_le_bytes().into_iter().take(width)).collect();
-        self.file.write_all(&bytes).with_context(|| format!("cannot write {}", self.path.display()))
+        self.file.write_all(&bytes).map_err(cannot_write(&self.path))
     }
 
     fn finish(mut self) -> Result<()> {
-        let cannot = || format!("cannot write {}", self.path.display());
-        self.file.flush().with_context(cannot)?;
-        self.file.get_ref().sync_all().with_context(cannot)
+        self.file.flush().map_err(cannot_write(&self.path))?;
+        self.file.get_ref().sync_all().map_err(cannot_write(&self.path))
     }
 }
 
@@ -170,19 +143,21 @@ pub fn prepare(
     text: &Text,
     (tokenizer, tokenizer_hash): (&Tokenizer, &str),
     cache: &Path,
+    downloads: &Downloads,
     printer: &Printer,
 ) -> Result<Prepared> {
     let rows = tokenizer.vocabulary().used_rows();
     let width = Width::of_rows(rows);
-    let folder = cache.join(text.name(tokenizer_hash, rows)?);
+    let folder = cache.join(name(text, tokenizer_hash, rows)?);
     if !folder.join("counts.json").exists() {
+        text.check(downloads)?;
         std::fs::create_dir_all(cache)
             .with_context(|| format!("cannot make the folder {}", cache.display()))?;
         let draft = tempfile::Builder::new()
             .prefix(".making-")
             .tempdir_in(cache)
             .with_context(|| format!("cannot make a folder in {}", cache.display()))?;
-        make(text, tokenizer, width, draft.path(), printer)?;
+        Maker::begin(text, tokenizer, width, draft.path())?.make(printer)?;
         // Another process may have been faster: its ids are the same.
         if let Err(error) = std::fs::rename(draft.path(), &folder)
             && !folder.join("counts.json").exists()
@@ -199,68 +174,92 @@ pub fn prepare(
     })
 }
 
-/// Ids, cleaned bytes, and whether they are for evaluation.
-type Encoded = (Vec<u32>, u64, bool);
-
-fn encode(text: &Text, tokenizer: &Tokenizer, document: &str) -> Result<Encoded> {
-    let cleaned = text.cleaning.apply(document);
-    let mut ids = tokenizer.encode_reference(&cleaned, false)?;
-    if ids.is_empty() {
-        return Ok((ids, 0, false));
-    }
-    ids.extend(text.end);
-    Ok((ids, cleaned.len() as u64, text.is_evaluation(document)))
+/// Ids in the making.
+struct Maker<'a> {
+    text: &'a Text,
+    tokenizer: &'a Tokenizer,
+    folder: &'a Path,
+    train: Writer,
+    evaluation: Writer,
+    counts: Counts,
 }
 
-fn make(
-    text: &Text,
-    tokenizer: &Tokenizer,
-    width: Width,
-    folder: &Path,
-    printer: &Printer,
-) -> Result<()> {
-    let read = Rc::new(Cell::new(0));
-    let (mut documents, size) = text.documents(&read)?;
-    let mut train = Writer::create(folder.join("train.bin"), width)?;
-    let mut evaluation = Writer::create(folder.join("evaluation.bin"), width)?;
-    let mut counts = Counts::default();
-    let mut bar = printer.bytes(0, size, "tokenising");
-    let mut shown = 0;
-    loop {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH
-            && let Some(document) = documents.next().transpose()?
-        {
-            bytes += document.len();
-            batch.push(document);
-        }
-        if batch.is_empty() {
-            break;
-        }
-        let encoded: Vec<Encoded> = batch
-            .par_iter()
-            .map(|document| encode(text, tokenizer, document))
-            .collect::<Result<_>>()?;
-        for (ids, bytes, is_evaluation) in encoded.iter().filter(|(ids, ..)| !ids.is_empty()) {
-            let (writer, documents, sum) = if *is_evaluation {
-                (&mut evaluation, &mut counts.evaluation_documents, &mut counts.evaluation_bytes)
-            } else {
-                (&mut train, &mut counts.train_documents, &mut counts.train_bytes)
-            };
-            writer.write(ids)?;
-            *documents += 1;
-            *sum += bytes;
-        }
-        bar.advance_by(read.get() - shown);
-        shown = read.get();
+impl<'a> Maker<'a> {
+    fn begin(
+        text: &'a Text,
+        tokenizer: &'a Tokenizer,
+        width: Width,
+        folder: &'a Path,
+    ) -> Result<Self> {
+        let train = Writer::create(folder.join("train.bin"), width)?;
+        let evaluation = Writer::create(folder.join("evaluation.bin"), width)?;
+        Ok(Self { text, tokenizer, folder, train, evaluation, counts: Counts::default() })
     }
-    bar.finish();
-    if counts.train_documents == 0 {
-        bail!("the data holds no document for training");
+
+    fn make(mut self, printer: &Printer) -> Result<()> {
+        // Each part of the text counts for itself: a limit of one is none of the other.
+        let (read, evaluation_read) = (Rc::default(), Rc::default());
+        let (documents, size) = self.text.documents(&read);
+        let (evaluation, evaluation_size) = self.text.evaluation_documents(&evaluation_read);
+        let mut bar = printer.bytes(0, size + evaluation_size, "tokenising");
+        let mut shown = 0;
+        let mut advance = || {
+            let reached = read.get() + evaluation_read.get();
+            bar.advance_by(reached - shown);
+            shown = reached;
+        };
+        self.add(evaluation, true, &mut advance)?;
+        self.add(documents, false, &mut advance)?;
+        bar.finish();
+        if self.counts.train_documents == 0 {
+            bail!("the data holds no document for training");
+        }
+        if self.counts.evaluation_documents == 0 && !self.text.evaluation_sources.is_empty() {
+            bail!("the data for evaluation holds no document");
+        }
+        self.train.finish()?;
+        self.evaluation.finish()?;
+        let path = self.folder.join("counts.json");
+        std::fs::write(&path, serde_json::to_vec(&self.counts)?).map_err(cannot_write(&path))
     }
-    train.finish()?;
-    evaluation.finish()?;
-    let path = folder.join("counts.json");
-    std::fs::write(&path, serde_json::to_vec(&counts)?)
-        .with_context(|| format!("cannot write {}", path.display()))
+
+    /// Adds documents, all of them for evaluation or those that their text decides.
+    fn add(
+        &mut self,
+        mut documents: Texts,
+        is_evaluation: bool,
+        advance: &mut impl FnMut(),
+    ) -> Result<()> {
+        loop {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while bytes < BATCH
+                && let Some(document) = documents.next().transpose()?
+            {
+                bytes += document.len();
+                batch.push(document);
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let (rule, tokenizer) = (Rule::of(self.text), self.tokenizer);
+            let encode = |document: &String| rule.encode(tokenizer, document);
+            let encoded: Vec<Encoded> = batch.par_iter().map(encode).collect::<Result<_>>()?;
+            for (ids, bytes, is_chosen) in encoded.iter().filter(|(ids, ..)| !ids.is_empty()) {
+                self.write(ids, *bytes, is_evaluation || *is_chosen)?;
+            }
+            advance();
+        }
+    }
+
+    fn write(&mut self, ids: &[u32], bytes: u64, is_evaluation: bool) -> Result<()> {
+        let counts = &mut self.counts;
+        let (writer, documents, sum) = if is_evaluation {
+            (&mut self.evaluation, &mut counts.evaluation_documents, &mut counts.evaluation_bytes)
+        } else {
+            (&mut self.train, &mut counts.train_documents, &mut counts.train_bytes)
+        };
+        *documents += 1;
+        *sum += bytes;
+        writer.write(ids)
+    }
 }

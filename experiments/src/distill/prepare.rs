@@ -16,7 +16,7 @@ use super::lessons::{LawRows, Lessons, Writer};
 use super::pieces::{Pieces, end_of_part};
 use super::settings::{Distillation, TextOf};
 use super::writing;
-use crate::data::tokens::Text;
+use crate::data::text::Text;
 use crate::printer::Printer;
 use crate::source::Described;
 
@@ -167,11 +167,11 @@ impl Task<'_> {
             }),
         };
         let key = json!({
-            "version": VERSION, "text": self.text, "data": self.text.stamps()?, "wrote": wrote,
+            "version": VERSION, "text": self.text.identity()?, "wrote": wrote,
             "pieces": (settings.pieces, settings.evaluation_pieces, settings.piece_bytes),
         });
         folder(self.cache, ("texts", &key), |path| {
-            let documents = self.text.all()?;
+            let documents = self.text.all();
             let documents = documents.map(|document| Ok(self.text.cleaning.apply(&document?)));
             let wanted = (settings.pieces, settings.evaluation_pieces);
             let pieces = Pieces::cut(documents, wanted, settings.piece_bytes)?;

@@ -1,14 +1,16 @@
 //! The part of the cache that belongs to one repository, in the layout of Python's
 //! `huggingface_hub`: contents under their checksum in `blobs`, names that link to them in
-//! `snapshots/<commit>`, commits by revision in `refs`, locks beside them. Knows no network.
+//! `snapshots/<commit>`, commits by revision in `refs`, locks beside them; and, of datasets, lists of a
+//! commit's files. Knows no network.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, anyhow};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use hf_hub::{Cache, CacheRepo};
 
+use super::dataset::DatasetFile;
 use super::digest::Digest;
 use super::repository::Repository;
 use crate::printer::Printer;
@@ -24,7 +26,7 @@ pub(super) struct RepositoryCache {
 impl RepositoryCache {
     pub(super) fn new(root: &Path, repository: &Repository) -> Self {
         let revision = repository.revision().to_owned();
-        let repo = Repo::with_revision(repository.id.clone(), RepoType::Model, revision.clone());
+        let repo = repository.repo();
         Self {
             folder_name: repo.folder_name(),
             layout: Cache::new(root.to_path_buf()).repo(repo),
@@ -38,11 +40,34 @@ impl RepositoryCache {
         self.layout.pointer_path(commit)
     }
 
-    /// The folder of the commit that the revision was when it was last pulled.
-    pub(super) fn current(&self) -> Option<PathBuf> {
+    /// The commit that the revision was when it was last pulled.
+    pub(super) fn commit(&self) -> Option<String> {
         let named = std::fs::read_to_string(self.reference()).ok();
         let commit = named.as_deref().map_or(self.revision.as_str(), str::trim);
-        Some(self.snapshot(commit)).filter(|folder| is_commit(commit) && folder.is_dir())
+        Some(commit.to_owned()).filter(|commit| is_commit(commit))
+    }
+
+    /// The folder of that commit.
+    pub(super) fn current(&self) -> Option<PathBuf> {
+        self.commit().map(|commit| self.snapshot(&commit)).filter(|folder| folder.is_dir())
+    }
+
+    /// The files of a commit, where they were listed before.
+    pub(super) fn list(&self, commit: &str) -> Option<Vec<DatasetFile>> {
+        let list = std::fs::read(self.list_path(commit)).ok().filter(|_| is_commit(commit))?;
+        serde_json::from_slice(&list).ok()
+    }
+
+    /// Keeps the list of a commit's files.
+    pub(super) fn keep_list(&self, commit: &str, files: &[DatasetFile]) -> Result<()> {
+        // Python's `huggingface_hub` takes a repository without this folder for a broken one.
+        let snapshots = self.snapshot(commit);
+        std::fs::create_dir_all(&snapshots).map_err(|error| cannot_write(&snapshots, &error))?;
+        write_whole(&self.list_path(commit), &serde_json::to_vec(files)?)
+    }
+
+    fn list_path(&self, commit: &str) -> PathBuf {
+        self.root.join(&self.folder_name).join(".spec").join(format!("{commit}.json"))
     }
 
     fn reference(&self) -> PathBuf {
@@ -54,13 +79,7 @@ impl RepositoryCache {
         if commit == self.revision {
             return Ok(());
         }
-        let path = self.reference();
-        let own = extended(&path, &format!("{}.tmp", std::process::id()));
-        make_parent(&path)?;
-        std::fs::write(&own, commit).and_then(|()| std::fs::rename(&own, &path)).map_err(|error| {
-            let _ = std::fs::remove_file(&own);
-            cannot_write(&path, &error)
-        })
+        write_whole(&self.reference(), commit.as_bytes())
     }
 
     /// The place of a content.
@@ -136,6 +155,16 @@ pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Error {
         _ => "look at the cache folder, or set HF_HUB_CACHE to another one",
     };
     anyhow!("cannot write {}: {error}; {remedy}", path.display())
+}
+
+/// Writes a file under another name and renames it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let own = extended(path, &format!("{}.tmp", std::process::id()));
+    make_parent(path)?;
+    std::fs::write(&own, bytes).and_then(|()| std::fs::rename(&own, path)).map_err(|error| {
+        let _ = std::fs::remove_file(&own);
+        cannot_write(path, &error)
+    })
 }
 
 fn extended(path: &Path, extension: &str) -> PathBuf {

@@ -1,8 +1,9 @@
-//! Model files from the Hugging Face Hub or its local cache. The only place that knows the Hub; it
+//! Models and datasets from the Hugging Face Hub or its local cache. The only place that knows the Hub; it
 //! knows nothing of what is in the files beyond which other files they name.
 
 mod address;
 mod cache;
+mod dataset;
 mod digest;
 mod download;
 mod needed;
@@ -21,8 +22,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use cache::RepositoryCache;
+pub use dataset::{Dataset, DatasetFile, DatasetPath};
 use pull::Pull;
 pub use pull::{Pulled, PulledFile};
+use repository::Kind;
 pub use repository::{Repository, split_revision};
 use requests::Requests;
 use settings::Settings;
@@ -108,10 +111,14 @@ impl Hub {
     }
 
     fn absent(&self, repository: &Repository) -> anyhow::Error {
+        let remedy = match repository.kind {
+            Kind::Model => format!("run `spec pull {repository}` without it"),
+            Kind::Dataset => "run the same command once without it".to_owned(),
+        };
+        let noun = repository.kind.noun();
+        let cache = self.cache().display();
         anyhow!(
-            "{repository} is not in the cache {} and HF_HUB_OFFLINE is set; run `spec pull \
-             {repository}` without it",
-            self.cache().display()
+            "the {noun} {repository} is not in the cache {cache} and HF_HUB_OFFLINE is set; {remedy}"
         )
     }
 

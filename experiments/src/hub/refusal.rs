@@ -19,7 +19,7 @@ pub(super) struct Subject<'a> {
 
 impl Subject<'_> {
     fn page(&self) -> String {
-        format!("{}/{}", self.endpoint, self.repository.id)
+        format!("{}/{}", self.endpoint, self.repository.path())
     }
 
     /// The trouble behind an answer.
@@ -90,9 +90,9 @@ impl Subject<'_> {
             )
         } else {
             format!(
-                "{page} answers {number}: the model does not exist, or is gated or private; check \
-                 its name, accept its licence on that page and set HF_TOKEN to a token of your \
-                 account"
+                "{page} answers {number}: the {} does not exist, or is gated or private; check its \
+                 name, accept its licence on that page and set HF_TOKEN to a token of your account",
+                self.repository.kind.noun()
             )
         }
     }

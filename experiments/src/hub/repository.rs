@@ -3,11 +3,32 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use hf_hub::{Repo, RepoType};
 
-/// A model repository: `organisation/name`, or `organisation/name@revision`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What a repository holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A model.
+    Model,
+    /// Data.
+    Dataset,
+}
+
+impl Kind {
+    /// What users read.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        }
+    }
+}
+
+/// A repository: `organisation/name`, or `organisation/name@revision`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
+    /// What it holds.
+    pub kind: Kind,
     /// Organisation and name.
     pub id: String,
     /// A branch, a tag or a commit; `None` is the main branch.
@@ -15,9 +36,15 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The main branch of a repository.
+    /// The main branch of a model's repository.
     pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), revision: None }
+        Self { kind: Kind::Model, id: id.to_owned(), revision: None }
+    }
+
+    /// The dataset of that name.
+    #[must_use]
+    pub fn as_dataset(self) -> Self {
+        Self { kind: Kind::Dataset, ..self }
     }
 
     /// Reads `organisation/name` or `organisation/name@revision`; `None` where the text is neither.
@@ -40,12 +67,26 @@ impl Repository {
         if !revision.is_none_or(is_good) {
             return None;
         }
-        Some(Self { id: self.id, revision: revision.map(str::to_owned) })
+        Some(Self { revision: revision.map(str::to_owned), ..self })
     }
 
     /// The revision by name.
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or("main")
+    }
+
+    /// Where it is below the Hub's address.
+    pub(super) fn path(&self) -> String {
+        self.repo().url()
+    }
+
+    /// As `hf_hub` names it.
+    pub(super) fn repo(&self) -> Repo {
+        let kind = match self.kind {
+            Kind::Model => RepoType::Model,
+            Kind::Dataset => RepoType::Dataset,
+        };
+        Repo::with_revision(self.id.clone(), kind, self.revision().to_owned())
     }
 }
 

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use hf_hub::api::RepoInfo;
-use hf_hub::{Repo, RepoType};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use ureq::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LINK, LOCATION, RANGE,
 };
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode};
 use ureq::{Agent, Body, BodyReader, Error};
 
 use super::address::{escaped, host, is_same_origin, joined};
+use super::dataset::DatasetFile;
 use super::digest::Digest;
 use super::patience::{Attempt, Trouble};
 use super::refusal::Subject;
-use super::repository::Repository;
+use super::repository::{Kind, Repository};
 use super::settings::{Settings, Token};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +40,15 @@ pub(super) struct RemoteFile<'a> {
     pub(super) repository: &'a Repository,
     pub(super) commit: &'a str,
     pub(super) name: &'a str,
+}
+
+/// An entry of a repository's tree.
+#[derive(Deserialize)]
+struct Entry {
+    r#type: String,
+    path: String,
+    #[serde(default)]
+    size: u64,
 }
 
 /// What a file adds up to.
@@ -95,18 +106,48 @@ impl Requests {
 
     /// The commit that the revision is, and the names of its files.
     pub(super) fn info(&self, repository: &Repository) -> Attempt<RepoInfo> {
-        let revision = repository.revision().to_owned();
-        let repo = Repo::with_revision(repository.id.clone(), RepoType::Model, revision);
-        let url = format!("{}/api/{}", self.endpoint, repo.api_url());
-        let answer = self.follow(&url, Ask::Get)?;
+        let url = format!("{}/api/{}", self.endpoint, repository.repo().api_url());
+        Ok(self.json(repository, &url)?.0)
+    }
+
+    /// The address of the first page of a commit's files.
+    pub(super) fn tree(&self, repository: &Repository, commit: &str) -> String {
+        let kind = match repository.kind {
+            Kind::Model => "models",
+            Kind::Dataset => "datasets",
+        };
+        let id = &repository.id;
+        format!("{}/api/{kind}/{id}/tree/{commit}?recursive=true", self.endpoint)
+    }
+
+    /// A page of files, and the address of the next one.
+    pub(super) fn page(
+        &self,
+        repository: &Repository,
+        url: &str,
+    ) -> Attempt<(Vec<DatasetFile>, Option<String>)> {
+        let (entries, headers): (Vec<Entry>, _) = self.json(repository, url)?;
+        let files = entries.into_iter().filter(|entry| entry.r#type == "file");
+        let files = files.map(|file| DatasetFile { name: file.path, size: file.size });
+        Ok((files.collect(), text(&headers, &LINK).as_deref().and_then(next)))
+    }
+
+    fn json<T: DeserializeOwned>(
+        &self,
+        repository: &Repository,
+        url: &str,
+    ) -> Attempt<(T, HeaderMap)> {
+        let answer = self.follow(url, Ask::Get)?;
         self.check(&answer, repository, None)?;
-        let text = answer.response.into_body().into_with_config().limit(LARGEST_INFO);
-        let text = text.read_to_vec().map_err(|error| Trouble::passing(error.to_string()))?;
-        serde_json::from_slice(&text).map_err(|error| {
+        let (parts, body) = answer.response.into_parts();
+        let text = body.into_with_config().limit(LARGEST_INFO).read_to_vec();
+        let text = text.map_err(|error| Trouble::passing(error.to_string()))?;
+        let object = serde_json::from_slice(&text).map_err(|error| {
             Trouble::Lasting(anyhow!(
                 "{url} does not answer as the Hub does ({error}); check HF_ENDPOINT and the proxy"
             ))
-        })
+        })?;
+        Ok((object, parts.headers))
     }
 
     /// What a file adds up to.
@@ -148,8 +189,8 @@ impl Requests {
     }
 
     fn url(&self, file: RemoteFile<'_>) -> String {
-        let (id, name) = (&file.repository.id, escaped(file.name));
-        format!("{}/{id}/resolve/{}/{name}", self.endpoint, file.commit)
+        let (path, name) = (file.repository.path(), escaped(file.name));
+        format!("{}/{path}/resolve/{}/{name}", self.endpoint, file.commit)
     }
 
     /// Asks, and follows redirects. A HEAD request stays with the Hub as soon as the Hub has said
@@ -238,4 +279,26 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 fn range_begin(headers: &HeaderMap) -> Option<u64> {
     let range = text(headers, &CONTENT_RANGE)?;
     range.trim().strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+/// The next page of `Link: <https://…?cursor=…>; rel="next"`.
+fn next(link: &str) -> Option<String> {
+    let of = |part: &str| {
+        let (url, rest) = part.trim().strip_prefix('<')?.split_once('>')?;
+        rest.contains("rel=\"next\"").then(|| url.to_owned())
+    };
+    link.split(',').find_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let link = "<https://hub.example/a?cursor=1>; rel=\"first\", \
+                    <https://hub.example/a?cursor=x%3D>; rel=\"next\"";
+        assert_eq!(next(link).as_deref(), Some("https://hub.example/a?cursor=x%3D"));
+        assert_eq!(next("<https://hub.example/a>; rel=\"prev\""), None);
+    }
 }

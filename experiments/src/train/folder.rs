@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -13,6 +13,10 @@ pub struct RunFolder {
 }
 
 const PREFIX: &str = "step-";
+
+/// Beginnings of names of checkpoints that are being made or deleted.
+const MAKING: &str = ".making-";
+const ASIDE: &str = ".deleting-";
 
 impl RunFolder {
     /// An error where a run is there already.
@@ -82,37 +86,51 @@ impl RunFolder {
     }
 
     /// Makes the checkpoint behind so many steps by `write`, which is given a folder of another
-    /// name. A failure leaves all checkpoints as they were.
+    /// name; does nothing where it is there, for the same steps make the same. A failure leaves all
+    /// checkpoints as they were.
     pub fn add(&self, step: u64, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let final_path = self.checkpoint(step);
-        let last = self.steps().last().map(|&last| self.checkpoint(last));
-        let failed = || {
-            let kept = last.map_or("there is none before it".to_owned(), |last| {
-                format!("the last good one is {}", last.display())
-            });
-            format!("cannot save the checkpoint {}; {kept}", final_path.display())
-        };
+        if final_path.exists() {
+            return Ok(());
+        }
         let saved = || -> Result<()> {
-            let folder =
-                tempfile::Builder::new().prefix(".making-").tempdir_in(self.checkpoints())?;
+            let folder = tempfile::Builder::new().prefix(MAKING).tempdir_in(self.checkpoints())?;
             write(folder.path())?;
-            if final_path.exists() {
-                std::fs::remove_dir_all(&final_path)?;
-            }
             std::fs::rename(folder.path(), &final_path)?;
             std::fs::File::open(self.checkpoints())?.sync_all()?;
             Ok(())
         };
-        saved().with_context(failed)
+        saved().with_context(|| format!("cannot save the checkpoint {}", final_path.display()))
     }
 
-    /// Deletes all checkpoints but the latest `keep` and that of `best`.
+    /// Why the run stops where something could not be written, what is left of it, and what to do.
+    pub fn stopped(&self, error: &Error) -> Error {
+        let last = self.steps().last().map(|&last| self.checkpoint(last).display().to_string());
+        anyhow!(
+            "{error:#}; {}; make room, and go on with --resume {}",
+            last.map_or("there is no checkpoint yet".to_owned(), |last| {
+                format!("the last good checkpoint is {last}")
+            }),
+            self.path.display()
+        )
+    }
+
+    /// Deletes all checkpoints but the latest `keep` and that of `best`, and what runs that were killed
+    /// left of others.
     pub fn prune(&self, keep: usize, best: Option<u64>) {
         let steps = self.steps();
         for &step in &steps[..steps.len().saturating_sub(keep)] {
             if Some(step) != best {
+                // Under another name first, so that a kill leaves no half of it under this one.
+                let aside = self.checkpoints().join(format!("{ASIDE}{step}"));
+                let _ = std::fs::rename(self.checkpoint(step), aside);
+            }
+        }
+        for entry in std::fs::read_dir(self.checkpoints()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if [MAKING, ASIDE].iter().any(|start| name.to_string_lossy().starts_with(start)) {
                 // One that cannot be deleted is only in the way.
-                let _ = std::fs::remove_dir_all(self.checkpoint(step));
+                let _ = std::fs::remove_dir_all(entry.path());
             }
         }
     }
@@ -121,8 +139,12 @@ impl RunFolder {
     pub fn write(&self, path: &Path, text: &str) -> Result<()> {
         let cannot = || format!("cannot write {}", path.display());
         let draft = path.with_extension("new");
-        std::fs::write(&draft, text).with_context(cannot)?;
-        std::fs::rename(&draft, path).with_context(cannot)
+        let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, path));
+        if written.is_err() {
+            // Half a file is of no use.
+            let _ = std::fs::remove_file(&draft);
+        }
+        written.with_context(cannot)
     }
 }
 
@@ -143,9 +165,12 @@ mod tests {
             std::fs::write(path.join("a"), "half")?;
             bail!("No space left on device")
         });
-        let message = format!("{:#}", failing.unwrap_err());
-        assert!(message.contains("step-0000040") && message.contains("No space"), "{message}");
+        let message = run.stopped(&failing.unwrap_err()).to_string();
+        assert!(message.contains("step-0000050: No space left on device; the last"), "{message}");
+        assert!(message.contains("step-0000040; make room"), "{message}");
         assert_eq!(run.steps(), [10, 20, 30, 40]);
+        run.add(40, |_| bail!("it is there already")).unwrap();
+        std::fs::create_dir(run.checkpoints().join(".making-left-over")).unwrap();
         run.prune(2, Some(10));
         assert_eq!(RunFolder::open(&run.path).unwrap().steps(), [10, 30, 40]);
         let left = std::fs::read_dir(run.path.join("checkpoints")).unwrap().count();

@@ -96,15 +96,21 @@ pub struct TokenizerPart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataPart {
-    /// Files or folders.
+    /// Files, folders, or datasets of the Hub.
     pub sources: Vec<String>,
     /// How many bytes to take of each, in any unit; empty takes all of all.
     pub shares: Vec<f64>,
-    /// The text column of JSONL.
+    /// Documents are taken until they have so many bytes; 0 takes all.
+    #[serde(default)]
+    pub max_bytes: u64,
+    /// The text column of JSONL and Parquet.
     #[serde(default = "text_column")]
     pub column: String,
     /// The share of documents that is kept for evaluation.
     pub evaluation_share: f64,
+    /// Text for evaluation instead of that share, which is 0 then.
+    #[serde(default)]
+    pub evaluation_sources: Vec<String>,
 }
 
 fn text_column() -> String {
@@ -143,12 +149,24 @@ pub struct Batch {
     pub micro: usize,
 }
 
+/// The form of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// Warm-up, then half a cosine down to 0.
+    Cosine,
+    /// Warm-up, a plateau, and a decay to 0.
+    WarmupStableDecay,
+    /// Warm-up, then a plateau.
+    Constant,
+}
+
 /// Learning rates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulePart {
-    /// `cosine`, `warmup-stable-decay` or `constant`.
-    pub kind: String,
+    /// Its form.
+    pub kind: ScheduleKind,
     /// Steps of the whole schedule.
     pub steps: u64,
     /// Steps of warm-up.
@@ -174,6 +192,18 @@ pub struct Evaluation {
     pub log_every: u64,
 }
 
+/// The type of saved weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats with 8 bits of exponent.
+    Bf16,
+    /// 16-bit floats with 5 bits of exponent.
+    Fp16,
+}
+
 /// When the model is saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,8 +214,8 @@ pub struct CheckpointPart {
     pub keep: usize,
     /// From which step on an evaluation can be the best.
     pub best_from: u64,
-    /// `fp32`, `bf16` or `fp16`: the type of the weights in the model folder.
-    pub dtype: String,
+    /// The type of the weights in the model folder.
+    pub dtype: Dtype,
     /// Whether layers are read again in the backward pass instead of being kept.
     pub recompute: bool,
 }
@@ -210,9 +240,12 @@ impl Recipe {
         for assignment in assignments {
             assign(&mut table, assignment)?;
         }
-        let recipe: Self = table.try_into().map_err(|error: toml::de::Error| {
-            anyhow!("the recipe {name}: {}", with_nearest(error.message()))
+        let mut recipe: Self = table.try_into().map_err(|error: toml::de::Error| {
+            anyhow!("the recipe {name}: {}", described(&error))
         })?;
+        if !recipe.data.evaluation_sources.is_empty() {
+            recipe.data.evaluation_share = 0.0;
+        }
         recipe.check().with_context(|| format!("the recipe {name}"))?;
         Ok(recipe)
     }
@@ -244,6 +277,11 @@ impl Recipe {
             bail!("`data.evaluation_share` is at least 0 and below 1");
         }
         self.distill.as_ref().map_or(Ok(()), Distillation::check)?;
+        if self.distill.is_some() && !self.data.evaluation_sources.is_empty() {
+            bail!(
+                "`data.evaluation_sources` is for spec train; a distillation keeps pieces of its data"
+            );
+        }
         let context = self.shape()?.context();
         if self.packing.length > context {
             bail!(
@@ -251,8 +289,7 @@ impl Recipe {
                 self.packing.length
             );
         }
-        self.checkpoint.kind()?;
-        self.plan().map(drop)
+        Ok(())
     }
 
     /// The object of the model's `config.json`.
@@ -272,24 +309,20 @@ impl Recipe {
     }
 
     /// What the trainer needs of it.
-    pub fn plan(&self) -> Result<Plan> {
-        let SchedulePart { kind, steps, warmup, decay, .. } = &self.schedule;
-        let (warmup, decay) = (*warmup, *decay);
-        let schedule = match kind.as_str() {
-            "cosine" => Schedule::Cosine { warmup },
-            "warmup-stable-decay" => Schedule::WarmupStableDecay { warmup, decay },
-            "constant" => Schedule::Constant { warmup },
-            other => bail!(
-                "`schedule.kind` is `cosine`, `warmup-stable-decay` or `constant`, not `{other}`"
-            ),
+    pub fn plan(&self) -> Plan {
+        let SchedulePart { kind, steps, warmup, decay, .. } = self.schedule;
+        let schedule = match kind {
+            ScheduleKind::Cosine => Schedule::Cosine { warmup },
+            ScheduleKind::WarmupStableDecay => Schedule::WarmupStableDecay { warmup, decay },
+            ScheduleKind::Constant => Schedule::Constant { warmup },
         };
-        Ok(Plan {
+        Plan {
             optimiser: self.optimiser,
             schedule,
-            steps: *steps,
+            steps,
             precision: self.precision,
             recompute: self.checkpoint.recompute,
-        })
+        }
     }
 
     /// Tokens that one step reads.
@@ -311,12 +344,11 @@ impl Recipe {
 
 impl CheckpointPart {
     /// The type of the weights in the model folder.
-    pub fn kind(&self) -> Result<Kind> {
-        match self.dtype.as_str() {
-            "fp32" => Ok(Kind::Float),
-            "bf16" => Ok(Kind::BFloat16),
-            "fp16" => Ok(Kind::Half),
-            other => bail!("`checkpoint.dtype` is `fp32`, `bf16` or `fp16`, not `{other}`"),
+    pub fn kind(&self) -> Kind {
+        match self.dtype {
+            Dtype::Fp32 => Kind::Float,
+            Dtype::Bf16 => Kind::BFloat16,
+            Dtype::Fp16 => Kind::Half,
         }
     }
 }
@@ -342,17 +374,20 @@ fn assign(table: &mut toml::Table, assignment: &str) -> Result<()> {
     Ok(())
 }
 
-/// Adds the nearest key to serde's message of an unknown one.
-fn with_nearest(message: &str) -> String {
+/// Serde's message, behind the key that it is about, with what may have been meant by an unknown one.
+fn described(error: &toml::de::Error) -> String {
+    let (text, message) = (error.to_string(), error.message());
+    let key = text.lines().find_map(|line| line.strip_prefix("in "));
+    let key = key.map_or_else(String::new, |key| format!("{key}: "));
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let near = quoted
         .split_first()
         .and_then(|(name, known)| registry::nearest_of(name, known.iter().copied()));
     match near {
-        Some(near) if message.contains("unknown field") => {
-            format!("{message}; did you mean `{near}`?")
+        Some(near) if message.starts_with("unknown ") => {
+            format!("{key}{message}; did you mean `{near}`?")
         }
-        _ => message.to_owned(),
+        _ => format!("{key}{message}"),
     }
 }
 
@@ -398,9 +433,12 @@ mod tests {
     #[test]
     fn assignments_change_and_unknown_keys_are_named() {
         let recipe = set("nano", &["optimiser.lr=1e-3", "schedule.kind=constant"]).unwrap();
-        assert_eq!((recipe.optimiser.lr, recipe.schedule.kind.as_str()), (1e-3, "constant"));
+        assert_eq!((recipe.optimiser.lr, recipe.schedule.kind), (1e-3, ScheduleKind::Constant));
         let message = format!("{:#}", set("nano", &["optimiser.lrr=1"]).unwrap_err());
         assert!(message.contains("did you mean `lr`?"), "{message}");
+        let message = format!("{:#}", set("nano", &["checkpoint.dtype=fp8"]).unwrap_err());
+        assert!(message.contains("`checkpoint.dtype`: unknown variant `fp8`"), "{message}");
+        assert!(message.contains("expected one of `fp32`, `bf16`, `fp16`"), "{message}");
         let message = format!("{:#}", set("nanno", &[]).unwrap_err());
         assert!(message.contains("did you mean `nano`?"), "{message}");
         assert!(set("nano", &["packing.length=4096"]).is_err(), "longer than the context");

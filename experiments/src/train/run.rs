@@ -97,7 +97,7 @@ pub fn train(setup: &Setup<'_>, printer: &Printer) -> Result<Outcome> {
 impl<'a> Run<'a> {
     fn begin(setup: &'a Setup<'a>, printer: &'a Printer) -> Result<Self> {
         let (recipe, device) = (setup.recipe, setup.device);
-        let (shape, plan) = (recipe.shape()?, recipe.plan()?);
+        let (shape, plan) = (recipe.shape()?, recipe.plan());
         let latest = setup.folder.steps().last().copied();
         let parameters = match (latest, setup.begin) {
             (Some(step), _) => Parameters::load(&setup.folder.checkpoint(step), &shape, device)?,
@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
         if pending.step.is_multiple_of(recipe.evaluation.log_every) || pending.step == 1 {
             self.printer.say(&record.line());
         }
-        self.metrics.add(record)
+        self.metrics.add(record).map_err(|error| self.setup.folder.stopped(&error))
     }
 
     fn tokens_so_far(&self) -> u64 {
@@ -218,8 +218,8 @@ impl<'a> Run<'a> {
         let is_best = self.consider(&evaluated);
         let record = Record::Evaluated(evaluated);
         self.printer.say(&record.line());
-        self.metrics.add(record)?;
-        self.draw()?;
+        self.metrics.add(record).map_err(|error| self.setup.folder.stopped(&error))?;
+        self.draw().map_err(|error| self.setup.folder.stopped(&error))?;
         if is_best {
             self.save()?;
         }
@@ -252,9 +252,15 @@ impl<'a> Run<'a> {
     /// Saves a checkpoint that is a model folder, and deletes those that are not kept.
     fn save(&mut self) -> Result<()> {
         self.write_down()?;
+        self.write_checkpoint().map_err(|error| self.setup.folder.stopped(&error))?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn write_checkpoint(&self) -> Result<()> {
         let (setup, step) = (self.setup, self.trainer.step());
         setup.folder.add(step, |path| {
-            self.trainer.save(path, setup.recipe.checkpoint.kind()?)?;
+            self.trainer.save(path, setup.recipe.checkpoint.kind())?;
             for (name, bytes) in setup.tokenizer_files {
                 std::fs::write(path.join(name), bytes)?;
             }
@@ -272,16 +278,14 @@ impl<'a> Run<'a> {
         if let Some(best) = best {
             setup.folder.write(&setup.folder.path.join("best"), &format!("step-{best:07}\n"))?;
         }
-        setup.folder.write(&setup.folder.path.join("latest"), &format!("step-{step:07}\n"))?;
-        self.saved = Instant::now();
-        Ok(())
+        setup.folder.write(&setup.folder.path.join("latest"), &format!("step-{step:07}\n"))
     }
 }
 
 /// The object of a checkpoint's `config.json`.
 fn config(setup: &Setup<'_>) -> Result<Value> {
     let mut config = specials(setup.recipe.config()?, setup.specials);
-    let dtype = match setup.recipe.checkpoint.kind()? {
+    let dtype = match setup.recipe.checkpoint.kind() {
         Kind::Half => "float16",
         Kind::BFloat16 => "bfloat16",
         _ => "float32",

@@ -1,12 +1,12 @@
 //! The text that a vocabulary is made from or measured on, held in memory in pieces of bounded length.
 //! Knows no tokenizer.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
-use crate::data::documents::{Documents, files};
+use crate::data::documents::Documents;
+use crate::data::source::Source;
 
 /// A document longer than this is cut: a text file is one document, and encoders hold offsets of a
 /// whole text.
@@ -15,9 +15,9 @@ const LONGEST: usize = 256 << 10;
 /// Which text to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Files or folders.
-    pub sources: &'a [PathBuf],
-    /// The text column of JSONL.
+    /// Where it comes from.
+    pub sources: &'a [Source],
+    /// The text column of JSONL and Parquet.
     pub column: &'a str,
     /// How many bytes to read at most. Each source has an equal part, and what it leaves is for those
     /// behind it.
@@ -40,7 +40,7 @@ impl Texts {
         for (place, source) in wanted.sources.iter().enumerate() {
             let sources_left = (wanted.sources.len() - place) as u64;
             let end = texts.bytes + (wanted.limit - texts.bytes) / sources_left;
-            for document in Documents::new(files(source)?, wanted.column, Rc::default()) {
+            for document in Documents::new(source.files.clone(), wanted.column, Rc::default()) {
                 texts.add(&document?, end);
                 if texts.bytes >= end {
                     break;
@@ -48,8 +48,7 @@ impl Texts {
             }
         }
         if texts.bytes == 0 {
-            let names: Vec<_> =
-                wanted.sources.iter().map(|path| path.display().to_string()).collect();
+            let names: Vec<_> = wanted.sources.iter().map(|source| &*source.name).collect();
             bail!("the data {} holds no text; name other files or folders", names.join(", "));
         }
         Ok(texts)
@@ -87,9 +86,12 @@ fn cut(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn read(sources: &[PathBuf], limit: u64) -> Result<Texts> {
-        Texts::read(Wanted { sources, column: "text", limit })
+        let sources: Vec<Source> =
+            sources.iter().map(|path| Source::of_path(path)).collect::<Result<_>>()?;
+        Texts::read(Wanted { sources: &sources, column: "text", limit })
     }
 
     #[test]
