@@ -2,6 +2,7 @@
 //! themselves are one file each; what they are made of is beside them.
 
 mod attention;
+mod blocks;
 mod delta;
 mod layers;
 mod llama;
@@ -21,8 +22,8 @@ use crate::error::ModelError;
 use crate::language_model::LanguageModel;
 use network::Network;
 
-pub(crate) use layers::{Loader, Weights};
-pub(crate) use stack::Stack;
+pub(crate) use layers::{Linear, Loader, Weights, product_kind};
+pub(crate) use stack::{Layer, Stack};
 pub use texts::{InStep, Texts, TopLaws};
 
 /// A loaded model and what its folder says of it.

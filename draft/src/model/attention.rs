@@ -3,6 +3,7 @@
 
 use tch::Tensor;
 
+use super::blocks::causal;
 use super::layers::{Linear, RmsNorm};
 use super::placement::{Placement, View};
 use crate::cache::KvCache;
@@ -75,12 +76,9 @@ impl Attention {
         let mapped = self.inputs.apply(input);
         let (dim, both) = (self.head_dim, self.heads + self.kv_heads);
         if !self.gated {
-            let all = split(&mapped, dim);
-            return Heads {
-                queries_keys: self.normed(all.narrow(-2, 0, both)),
-                values: all.narrow(-2, both, self.kv_heads),
-                gate: None,
-            };
+            let parts = split(&mapped, dim).split_with_sizes([both, self.kv_heads], -2);
+            let queries_keys = self.normed(parts[0].shallow_clone());
+            return Heads { queries_keys, values: parts[1].shallow_clone(), gate: None };
         }
         let width = 2 * self.heads * dim;
         let queries_gate = split(&mapped.narrow(-1, 0, width), 2 * dim);
@@ -120,26 +118,35 @@ impl Attention {
     ) -> Result<Tensor, ModelError> {
         let Heads { queries_keys, values, gate } = self.heads(input);
         let turned = rotation.apply(&queries_keys);
-        let part = |first: i64, count: i64| turned.narrow(2, first, count).transpose(1, 2);
-        let mut keys = part(self.heads, self.kv_heads);
-        let mut values = values.transpose(1, 2);
-        let begins = kept.as_ref().is_none_or(|(keys, _)| keys.size()[2] == 0);
-        if let Some((old_keys, old_values)) = kept {
-            keys = Tensor::f_cat(&[&*old_keys, &keys], 2)?;
-            values = Tensor::f_cat(&[&*old_values, &values], 2)?;
-            (*old_keys, *old_values) = (keys.shallow_clone(), values.shallow_clone());
-        }
-        let mixed = Tensor::f_scaled_dot_product_attention(
-            &part(0, self.heads),
-            &keys,
-            &values,
+        // One split rather than two narrowings: its gradient is one concatenation.
+        let parts = turned.transpose(1, 2).f_split_with_sizes([self.heads, self.kv_heads], 1)?;
+        let (queries, keys, values) = (&parts[0], &parts[1], values.transpose(1, 2));
+        let mixed = match kept {
+            None => causal(queries, keys, &values)?,
+            Some(kept) => self.behind(queries, (keys, &values), kept)?,
+        };
+        Ok(self.finish(mixed.transpose(1, 2).flatten(-2, -1), gate.as_ref()))
+    }
+
+    /// Mixes for queries behind kept keys and values, and keeps these ones too.
+    fn behind(
+        &self,
+        queries: &Tensor,
+        (keys, values): (&Tensor, &Tensor),
+        kept: &mut (Tensor, Tensor),
+    ) -> Result<Tensor, ModelError> {
+        let begins = kept.0.size()[2] == 0;
+        *kept = (Tensor::f_cat(&[&kept.0, keys], 2)?, Tensor::f_cat(&[&kept.1, values], 2)?);
+        Ok(Tensor::f_scaled_dot_product_attention(
+            queries,
+            &kept.0,
+            &kept.1,
             None::<&Tensor>,
             0.0,
             begins,
             None::<f64>,
             self.heads > self.kv_heads,
-        )?;
-        Ok(self.finish(mixed.transpose(1, 2).flatten(-2, -1), gate.as_ref()))
+        )?)
     }
 
     /// Mixes values `[1, kv_heads, positions, head_dim]` for queries `[heads, n, head_dim]` into

@@ -144,7 +144,7 @@ impl Network {
         let mut values = vec![0f32; rows as usize * width];
         let mut first = 0;
         for stream in streams {
-            let logits = self.stack.logits(stream)?;
+            let logits = self.stack.logits(stream);
             let logits = logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
             let count = logits.numel();
             logits.contiguous().f_copy_data(&mut values[first..first + count], count)?;

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::attention::Attention;
 use super::delta::DeltaNet;
-use super::layers::{FeedForward, Loader, RmsNorm};
+use super::layers::{FeedForward, Linear, Loader, RmsNorm};
 use crate::error::ModelError;
 use crate::rope::Rotation;
 
@@ -66,7 +66,7 @@ pub(crate) struct Stack {
     embedding: Tensor,
     pub(crate) layers: Vec<Layer>,
     pub(super) norm: RmsNorm,
-    pub(super) head: Tensor,
+    pub(crate) head: Linear,
 }
 
 impl Stack {
@@ -84,7 +84,7 @@ impl Stack {
             true => loader.tensor(name)?,
             false => loader.tensor("lm_head.weight")?,
         };
-        Ok(Self { embedding, layers, norm, head })
+        Ok(Self { embedding, layers, norm, head: Linear::new(head, loader.kind) })
     }
 
     /// The stream `[…, hidden]` of ids.
@@ -92,18 +92,18 @@ impl Stack {
         Ok(Tensor::f_embedding(&self.embedding, ids, -1, false, false)?)
     }
 
+    /// What the head maps to logits, of a stream `[…, hidden]`.
+    pub(crate) fn normed(&self, stream: &Tensor) -> Tensor {
+        self.norm.apply(stream)
+    }
+
     /// Logits `[…, vocabulary]` of a stream `[…, hidden]`.
-    pub(crate) fn logits(&self, stream: &Tensor) -> Result<Tensor, ModelError> {
-        self.headed(stream, &self.head)
+    pub(crate) fn logits(&self, stream: &Tensor) -> Tensor {
+        self.head.apply(&self.normed(stream))
     }
 
     /// Logits `[…, rows]` of some rows of the vocabulary only.
     pub(crate) fn logits_of(&self, stream: &Tensor, rows: &Tensor) -> Result<Tensor, ModelError> {
-        self.headed(stream, &self.head.f_index_select(0, rows)?)
-    }
-
-    fn headed(&self, stream: &Tensor, head: &Tensor) -> Result<Tensor, ModelError> {
-        let normed = self.norm.apply(stream).f_to_kind(head.kind())?;
-        Ok(normed.f_linear(head, None::<&Tensor>)?)
+        Ok(self.head.of_rows(rows)?.apply(&self.normed(stream)))
     }
 }

@@ -109,7 +109,7 @@ impl Texts {
         let k = (k as i64).min(columns.size()[0]);
         let (mut top, mut logs, mut mass) = (Vec::new(), Vec::new(), Vec::new());
         for piece in stream.split((LOGITS / self.rows as i64).max(1), 0) {
-            let logits = self.stack.logits(&piece)?.f_to_kind(Kind::Float)? / temperature;
+            let logits = self.stack.logits(&piece).f_to_kind(Kind::Float)? / temperature;
             let total = logits.f_logsumexp(-1i64, true)?;
             let shared = logits.f_index_select(-1, &columns)? - total;
             let (values, indices) = shared.f_topk(k, -1, true, true)?;
@@ -162,7 +162,7 @@ impl InStep<'_> {
             stream = layer.read_row(&stream, &rotation, kept)?;
         }
         self.length += count as usize;
-        let logits = stack.logits(&stream.f_select(1, count - 1)?)?;
+        let logits = stack.logits(&stream.f_select(1, count - 1)?);
         Ok(logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?.contiguous())
     }
 }

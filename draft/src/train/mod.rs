@@ -3,6 +3,8 @@
 
 mod adamw;
 mod divergence;
+mod head;
+mod leaves;
 mod lesson;
 mod order;
 mod parameters;

@@ -1,6 +1,8 @@
 //! The parameters of a model in training: 32-bit floats in one buffer, those that weight decay
-//! touches first, with a view of it for each tensor of the checkpoint. Knows no gradient's use.
+//! touches first, with a view of it for each tensor of the checkpoint, and their gradients in another
+//! of the same order. Knows no gradient's use.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -12,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Shape;
 use crate::device::Compute;
 use crate::error::ModelError;
-use crate::model::Weights;
+use crate::model::product_kind;
 
 /// Standard deviation of initial weights.
 const INITIAL_DEVIATION: f64 = 0.02;
@@ -22,12 +24,14 @@ const INITIAL_DEVIATION: f64 = 0.02;
 pub struct Parameters {
     /// All of them.
     flat: Tensor,
-    /// Views of `flat` that gradients are computed for.
-    leaves: BTreeMap<String, Tensor>,
-    /// Names in the order of `flat`.
-    order: Vec<String>,
+    /// Sums of gradients, in the order of `flat`.
+    gradients: Tensor,
+    /// Where each tensor begins in `flat`, and a view of it.
+    places: BTreeMap<String, (i64, Tensor)>,
     /// How many at the beginning of `flat` weight decay touches.
     decayed: i64,
+    /// The values of `flat` rounded to a type, until they change.
+    rounded: RefCell<Option<(Kind, Tensor)>>,
 }
 
 /// Whether weight decay touches a tensor: weights of linear maps only.
@@ -46,16 +50,15 @@ impl Parameters {
         };
         let (first, count) = (size(&decayed), size(&decayed) + size(&rest));
         let flat = Tensor::zeros([count], (Kind::Float, device));
-        let (mut leaves, mut order, mut at) = (BTreeMap::new(), Vec::new(), 0);
+        let (mut places, mut at) = (BTreeMap::new(), 0);
         for (name, shape) in decayed.into_iter().chain(rest) {
             let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
             let count = shape.iter().product::<i64>();
-            let view = flat.narrow(0, at, count).view(&shape[..]).detach();
-            leaves.insert(name.clone(), view.set_requires_grad(true));
-            order.push(name);
+            places.insert(name, (at, flat.narrow(0, at, count).view(&shape[..])));
             at += count;
         }
-        Self { flat, leaves, order, decayed: first }
+        let (gradients, rounded) = (flat.zeros_like(), RefCell::default());
+        Self { flat, gradients, places, decayed: first, rounded }
     }
 
     /// Initial parameters: matrices from a normal law of deviation 0.02, norms 1 (or 0 where they are
@@ -65,12 +68,12 @@ impl Parameters {
         let _guard = tch::no_grad_guard();
         let is_centred = matches!(shape, Shape::Qwen35(_));
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        for (name, leaf) in &parameters.leaves {
-            let mut leaf = leaf.shallow_clone();
-            if leaf.dim() >= 2 {
-                leaf.f_copy_(&normal(&mut random, &leaf.size())?)?;
+        for (name, (_, view)) in &parameters.places {
+            let mut view = view.shallow_clone();
+            if view.dim() >= 2 {
+                view.f_copy_(&normal(&mut random, &view.size())?)?;
             } else if name.contains("norm") && !is_centred {
-                let _ = leaf.fill_(1.0);
+                let _ = view.fill_(1.0);
             }
         }
         Ok(parameters)
@@ -81,16 +84,22 @@ impl Parameters {
         let parameters = Self::zeros(shape, device);
         let checkpoint = Checkpoint::open(folder, &shape.tensors())?;
         let _guard = tch::no_grad_guard();
-        for (name, leaf) in &parameters.leaves {
+        for (name, (_, view)) in &parameters.places {
             let stored = checkpoint.tensor(name, Compute { kind: Kind::Float, device })?;
-            leaf.shallow_clone().f_copy_(&stored)?;
+            view.shallow_clone().f_copy_(&stored)?;
         }
         Ok(parameters)
     }
 
-    /// All parameters, to be changed in place.
+    /// All parameters.
     pub fn flat(&self) -> &Tensor {
         &self.flat
+    }
+
+    /// All parameters, to be changed in place.
+    pub fn flat_mut(&mut self) -> &mut Tensor {
+        *self.rounded.get_mut() = None;
+        &mut self.flat
     }
 
     /// How many at the beginning of [`Self::flat`] weight decay touches.
@@ -100,39 +109,47 @@ impl Parameters {
 
     /// Name and value of each tensor.
     pub fn tensors(&self) -> impl Iterator<Item = (&String, &Tensor)> {
-        self.leaves.iter()
+        self.places.iter().map(|(name, (_, view))| (name, view))
     }
 
-    /// The gradients that have been summed up, in the order of [`Self::flat`], which are forgotten.
-    pub fn take_gradients(&mut self) -> Result<Tensor, ModelError> {
-        let gradients = self
-            .order
-            .iter()
-            .map(|name| {
-                let leaf = &self.leaves[name];
-                let gradient = leaf.f_grad()?;
-                let missing = !gradient.defined();
-                Ok(if missing { leaf.f_zeros_like()? } else { gradient }.f_flatten(0, -1)?)
-            })
-            .collect::<Result<Vec<_>, ModelError>>()?;
-        let flat = Tensor::f_cat(&gradients, 0)?;
-        for leaf in self.leaves.values_mut() {
-            leaf.zero_grad();
-        }
-        Ok(flat)
+    /// Sums of gradients, in the order of [`Self::flat`].
+    pub fn gradients(&self) -> &Tensor {
+        &self.gradients
     }
-}
 
-impl Weights for Parameters {
-    fn stack(&self, names: &[String], kind: Kind) -> Result<Tensor, ModelError> {
-        let parts = names
-            .iter()
-            .map(|name| Ok(self.leaves[name].f_to_kind(kind)?))
-            .collect::<Result<Vec<_>, ModelError>>()?;
-        match &parts[..] {
-            [only] => Ok(only.shallow_clone()),
-            _ => Ok(Tensor::f_cat(&parts, 0)?),
+    /// The sum of the gradients of one tensor, to be added to in place.
+    pub(super) fn gradient_of(&self, name: &str) -> Tensor {
+        let (first, view) = &self.places[name];
+        self.gradients.narrow(0, *first, view.numel() as i64).view(&view.size()[..])
+    }
+
+    /// Begins a new sum of gradients.
+    pub(super) fn forget_gradients(&mut self) {
+        let _ = self.gradients.zero_();
+    }
+
+    /// Where a tensor begins in [`Self::flat`], and a view of it.
+    pub(super) fn place(&self, name: &str) -> (i64, &Tensor) {
+        let (first, view) = &self.places[name];
+        (*first, view)
+    }
+
+    /// All values, rounded to a type, in the type that products of it are computed in.
+    pub(super) fn values(&self, kind: Kind) -> Result<Tensor, ModelError> {
+        if kind == self.flat.kind() {
+            return Ok(self.flat.shallow_clone());
         }
+        let mut rounded = self.rounded.borrow_mut();
+        if let Some((of, values)) = &*rounded
+            && *of == kind
+        {
+            return Ok(values.shallow_clone());
+        }
+        let _guard = tch::no_grad_guard();
+        let values = self.flat.f_to_kind(kind)?;
+        let values = values.f_to_kind(product_kind(kind, values.device()))?;
+        *rounded = Some((kind, values.shallow_clone()));
+        Ok(values)
     }
 }
 

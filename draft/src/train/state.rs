@@ -77,7 +77,7 @@ impl Trainer {
         fill("first_moment", &self.optimiser.first)?;
         fill("second_moment", &self.optimiser.second)?;
         if stored.names().contains(&"parameters") {
-            fill("parameters", self.parameters.flat())?;
+            fill("parameters", self.parameters.flat_mut())?;
         }
         (self.step, self.optimiser.updates, self.scale) =
             (counts.step, counts.updates, counts.scale);
