@@ -8,14 +8,15 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny oracle gpu clean libtorch
+.PHONY: help build test check fmt clippy doc deny oracle gpu bench-train clean libtorch
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
 	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
 	@echo 'make oracle   compare with the reference implementations (tests/oracle/run.sh)'
-	@echo 'make gpu      what needs a GPU: doctor, the tests of models on it, a bench in bf16'
+	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
+	@echo 'make bench-train  tokens a second of training beside PyTorch (benchmarks/train.sh)'
 	@echo 'make clean    remove what was built (libtorch stays in .venv)'
 
 build:
@@ -47,6 +48,10 @@ oracle: build
 
 gpu: build
 	@tests/gpu.sh
+
+# FLAGS_TRAIN: see benchmarks/train.sh --help.
+bench-train: build
+	@benchmarks/train.sh $(FLAGS_TRAIN)
 
 clean:
 	cargo clean

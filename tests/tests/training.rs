@@ -76,6 +76,29 @@ fn reading_layers_again_gives_the_same_gradients() {
     }
 }
 
+/// Long texts of more rows than the head takes at once, and of more than one block of queries.
+#[test]
+fn reading_at_once_gives_the_gradients_of_reading_in_parts() {
+    let mut config = tiny_config(4096);
+    config["max_position_embeddings"] = 300.into();
+    let (shape, device) = (Shape::from_json(&config).unwrap(), compute().device);
+    let ids = Tensor::from_slice(&ids(0, 8 * 300, 4096.0)).view([8, 300]);
+    let gradients = |parts: i64| {
+        let parameters = Parameters::initial(&shape, 1, device).unwrap();
+        let plan = plan(Precision::Fp32, false);
+        let mut trainer = Trainer::new(&shape, parameters, plan, device).unwrap();
+        let share = 1.0 / parts as f64;
+        let read = |part: &Tensor| trainer.read(part, share).unwrap().double_value(&[]) * share;
+        let loss: f64 = ids.chunk(parts, 0).iter().map(read).sum();
+        assert!((trainer.evaluate(&ids).unwrap() - loss).abs() < 1e-5 * loss);
+        trainer.parameters().gradients().copy()
+    };
+    let whole = gradients(1);
+    assert!(whole.norm().double_value(&[]) > 0.1);
+    let apart = (gradients(8) - &whole).norm().double_value(&[]);
+    assert!(apart < 1e-5 * whole.norm().double_value(&[]), "{apart}");
+}
+
 #[derive(Deserialize)]
 struct Case {
     config: Value,
