@@ -57,13 +57,16 @@ fn every_loss_of_200_steps_is_within_a_hundredth_in_every_precision() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let losses = |dtype: &str| losses(folder.path(), (&text, &vocabulary), dtype);
-    let exact = losses("fp32");
+    let (folder, data) = (folder.path(), (text.as_path(), vocabulary.as_path()));
+    let [exact, bf16, fp16] = std::thread::scope(|scope| {
+        ["fp32", "bf16", "fp16"]
+            .map(|dtype| scope.spawn(move || losses(folder, data, dtype)))
+            .map(|run| run.join().unwrap())
+    });
     assert_eq!(exact.len(), STEPS);
     assert!(exact[STEPS - 1] < 0.8 * exact[0], "it learns: {exact:?}");
     // Both figures are wanted where one of them is too large.
-    let worst = ["bf16", "fp16"].map(|dtype| {
-        let other = losses(dtype);
+    let worst = [("bf16", bf16), ("fp16", fp16)].map(|(dtype, other)| {
         assert_eq!(other.len(), STEPS);
         let apart = |(exact, other): (&f64, &f64)| (exact - other).abs() / exact;
         let worst = exact.iter().zip(&other).map(apart).fold(0.0, f64::max);

@@ -71,7 +71,9 @@ impl Unit {
     fn style(self) -> &'static str {
         match self {
             Self::Items => "{msg} {wide_bar} {pos}/{len}, {eta} left",
-            Self::Bytes => "{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left",
+            Self::Bytes => {
+                "{msg} {wide_bar} {bytes}/{total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+            }
         }
     }
 
@@ -79,6 +81,14 @@ impl Unit {
         match self {
             Self::Items => count.to_string(),
             Self::Bytes => HumanBytes(count).to_string(),
+        }
+    }
+
+    /// So many a second, where that says something.
+    fn rate(self, each_second: f64) -> String {
+        match self {
+            Self::Items => String::new(),
+            Self::Bytes => format!(", {:.1} MB/s", each_second / 1e6),
         }
     }
 }
@@ -120,12 +130,13 @@ impl Progress {
         if self.heard && self.last.elapsed() >= HEARTBEAT {
             self.last = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            let since = (done - self.begin).max(1) as f64;
-            let left =
-                self.started.elapsed().as_secs_f64() / since * total.saturating_sub(done) as f64;
+            let rate =
+                (done - self.begin).max(1) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+            let left = total.saturating_sub(done) as f64 / rate;
             let (done, total) = (self.unit.text(done), self.unit.text(total));
+            let rate = self.unit.rate(rate);
             Printer::default()
-                .say(&format!("{} {done}/{total}, about {left:.0} s left", self.what));
+                .say(&format!("{} {done}/{total}{rate}, about {left:.0} s left", self.what));
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 
 use align::Tokenizer;
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -197,6 +198,7 @@ impl<'a> Maker<'a> {
     }
 
     fn make(mut self, printer: &Printer) -> Result<()> {
+        let started = Instant::now();
         // Each part of the text counts for itself: a limit of one is none of the other.
         let (read, evaluation_read) = (Rc::default(), Rc::default());
         let (documents, size) = self.text.documents(&read);
@@ -220,7 +222,14 @@ impl<'a> Maker<'a> {
         self.train.finish()?;
         self.evaluation.finish()?;
         let path = self.folder.join("counts.json");
-        std::fs::write(&path, serde_json::to_vec(&self.counts)?).map_err(cannot_write(&path))
+        std::fs::write(&path, serde_json::to_vec(&self.counts)?).map_err(cannot_write(&path))?;
+        let bytes = (self.counts.train_bytes + self.counts.evaluation_bytes) as f64 / 1e6;
+        let seconds = started.elapsed().as_secs_f64();
+        printer.say(&format!(
+            "tokenised {bytes:.1} MB of text in {seconds:.1} s, {:.1} MB/s",
+            bytes / seconds
+        ));
+        Ok(())
     }
 
     /// Adds documents, all of them for evaluation or those that their text decides.
