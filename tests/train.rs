@@ -126,16 +126,8 @@ impl Bench {
     }
 
     fn go_on(&self, run: &str) -> Vec<String> {
-        let fixed = [
-            "train",
-            "--resume",
-            &self.text(run),
-            "--cache",
-            &self.text("cache"),
-            "--threads",
-            "1",
-        ];
-        fixed.iter().map(|&part| part.to_owned()).collect()
+        let (run, cache) = (self.text(run), self.text("cache"));
+        ["train", "--resume", &run, "--cache", &cache, "--threads", "1"].map(str::to_owned).into()
     }
 
     fn records(&self, run: &str) -> Vec<Value> {

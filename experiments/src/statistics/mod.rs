@@ -4,12 +4,11 @@
 
 mod bootstrap;
 mod proportion;
+mod statistic;
 
-pub use bootstrap::{
-    Clusters, Difference, FEWEST_CLUSTERS, Quotient, Resampling, Statistic, acceleration, bca,
-    intervals,
-};
+pub use bootstrap::{Clusters, FEWEST_CLUSTERS, Resampling, acceleration, bca, intervals};
 pub use proportion::clopper_pearson;
+pub use statistic::{Difference, Quotient, Statistic};
 
 /// The confidence of every interval in this project.
 pub const CONFIDENCE: f64 = 0.95;
