@@ -24,7 +24,7 @@ pub use write::Stored as StoredAs;
 pub(crate) use write::{Part, write};
 
 /// A checkpoint of one file.
-const SINGLE: &str = "model.safetensors";
+pub(crate) const SINGLE: &str = "model.safetensors";
 
 /// The index of a checkpoint of several.
 const INDEX: &str = "model.safetensors.index.json";
@@ -223,9 +223,7 @@ impl Checkpoint {
         }
         Ok(copied)
     }
-}
 
-impl Checkpoint {
     /// As [`Self::copy`], of whole numbers with a scale for each row.
     fn copy_scaled(
         &self,

@@ -11,6 +11,7 @@ pub mod export;
 pub mod generate;
 pub mod hub;
 pub mod models;
+pub mod new_folder;
 pub mod printer;
 pub mod prompts;
 pub mod published;

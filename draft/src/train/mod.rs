@@ -21,6 +21,5 @@ pub use order::Order;
 pub use parameters::Parameters;
 pub use precision::Precision;
 pub use schedule::Schedule;
-pub use state::WEIGHTS;
 pub use tokens::{Tokens, Width};
 pub use trainer::{Plan, Trainer, Update};

@@ -10,11 +10,8 @@ use tch::{Kind, Tensor};
 
 use super::precision::LossScale;
 use super::trainer::Trainer;
-use crate::checkpoint::{Part, write};
+use crate::checkpoint::{Part, SINGLE, write};
 use crate::error::ModelError;
-
-/// The weights of a model folder.
-pub const WEIGHTS: &str = "model.safetensors";
 
 /// What else the next step depends on.
 const OPTIMISER: &str = "optimiser.safetensors";
@@ -35,7 +32,7 @@ impl Trainer {
             .tensors()
             .map(|(name, tensor)| Part::of(name, tensor, kind))
             .collect::<Result<Vec<_>, _>>()?;
-        write(&folder.join(WEIGHTS), &weights, None)?;
+        write(&folder.join(SINGLE), &weights, None)?;
         // Weights in a narrower type are not those that training goes on with.
         let mut state = vec![
             Part::of("first_moment", &self.optimiser.first, Kind::Float)?,

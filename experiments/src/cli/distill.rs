@@ -10,18 +10,17 @@ use target::Method;
 
 use super::bench::{LongPrompts, Template};
 use super::flags::{DeviceFlags, DownloadFlags, check_at_least_one};
-use super::train::{absolute, default_cache, files, shares};
+use super::train::{absolute, default_cache, files, folder, of_data};
 use crate::bench::Plan;
 use crate::bench::compare::{Run, compare, render};
 use crate::bench::run::run as bench;
-use crate::data::text::Text;
+use crate::data::text::{Marks, Text};
 use crate::distill::material::Teaching;
 use crate::distill::prepare::{Prepared, Task};
 use crate::distill::settings::Distillation;
 use crate::printer::Printer;
 use crate::source::{Described, describe};
 use crate::statistics::Resampling;
-use crate::tokenizer::fetch_vocabulary;
 use crate::train::folder::RunFolder;
 use crate::train::interrupt;
 use crate::train::recipe::{DISTILL, Recipe};
@@ -129,18 +128,12 @@ impl Args {
         }
         let compute = self.device.set_up(None)?;
         let downloads = self.downloads.open();
-        let mut text = Text::open(&mut recipe.data, recipe.cleaning, None, &downloads)?;
+        let mut text = Text::open(&mut recipe.data, recipe.cleaning, Marks::default(), &downloads)?;
         // Pieces are kept for evaluation, not documents.
         text.evaluation_share = 0.0;
         let pair = Pair::describe(&recipe, compute)?;
         let prepared = pair.prepare(&text, self.cache.as_deref(), printer)?;
-        let folder = match &self.resume {
-            Some(path) => RunFolder::open(path)?,
-            None => RunFolder::create(&out)?,
-        };
-        if self.resume.is_none() {
-            folder.write(&folder.recipe(), &recipe.to_toml()?)?;
-        }
+        let folder = folder(self.resume.as_deref(), &out, &recipe)?;
         let run = Distill { pair, folder: &folder };
         if run.train(&prepared, printer)? == Outcome::Interrupted {
             printer.data(&folder.path.display().to_string())?;
@@ -172,16 +165,8 @@ impl Args {
             format!("distill.draft={}", quoted(&folder)),
             format!("distill.target={}", quoted(&placed(target)?)),
         ];
-        if !self.data.is_empty() {
-            let (sources, shares) = shares(&self.data)?;
-            assignments.push(format!("data.sources={}", toml::Value::from(sources)));
-            assignments.push(format!("data.shares={}", toml::Value::from(shares)));
-        }
-        let texts = [
-            ("data.column", &self.column),
-            ("distill.text", &self.text),
-            ("distill.objective", &self.objective),
-        ];
+        assignments.extend(of_data(&self.data, self.column.as_deref())?);
+        let texts = [("distill.text", &self.text), ("distill.objective", &self.objective)];
         for (key, value) in texts {
             assignments.extend(value.as_ref().map(|value| format!("{key}={}", quoted(value))));
         }
@@ -288,16 +273,6 @@ impl<'a> Pair<'a> {
         let is_same = self.draft.tokenizer.vocabulary().same_as(theirs);
         (self.settings.objective.divergence().is_some() && !is_same).then_some(Method::Tli)
     }
-
-    /// The files of the draft's tokenizer, by name.
-    fn tokenizer_files(&self, printer: &Printer) -> Result<Vec<(String, Vec<u8>)>> {
-        let folder = &self.draft.folder;
-        let mut found = files(folder)?;
-        if let Some(path) = fetch_vocabulary(&self.settings.draft, folder, printer)? {
-            found.push(("tokenmonster.vocab".to_owned(), std::fs::read(path)?));
-        }
-        Ok(found)
-    }
 }
 
 /// A distillation in its folder.
@@ -326,7 +301,7 @@ impl Distill<'_> {
             folder: self.folder,
             material: &Teaching::new(prepared, settings),
             begin: Some(&draft.folder),
-            tokenizer_files: &self.pair.tokenizer_files(printer)?,
+            tokenizer_files: &files(&settings.draft, &draft.folder, printer)?,
             specials: (draft.tokenizer.prefix().first().copied(), draft.eos.first().copied()),
             device: compute.device,
         };

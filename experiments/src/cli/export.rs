@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use draft::checkpoint::StoredAs;
 use indicatif::HumanBytes;
 
+use crate::data::downloads::Size;
 use crate::export::{Target, safetensors};
 use crate::printer::Printer;
 use crate::source::locate;
@@ -62,16 +63,10 @@ impl Args {
     }
 }
 
-/// A number of bytes, with or without a unit.
+/// A number of bytes, with or without a unit; at least one.
 fn bytes(text: &str) -> Result<usize> {
-    let units = [("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("", 1.0)];
-    let parsed = units.iter().find_map(|(unit, factor)| {
-        let number = text.trim().to_ascii_uppercase();
-        let number: f64 = number.strip_suffix(unit)?.trim().parse().ok()?;
-        (number > 0.0).then_some((number * factor) as usize)
-    });
-    match parsed {
-        Some(bytes) if bytes > 0 => Ok(bytes),
+    match text.parse() {
+        Ok(Size(bytes)) if bytes > 0 => Ok(bytes as usize),
         _ => bail!("--shard-size {text}: expected a size such as 15MB"),
     }
 }

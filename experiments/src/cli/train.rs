@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use crate::cli::flags::{DeviceFlags, DownloadFlags};
-use crate::data::text::Text;
+use crate::data::text::{Marks, Text};
 use crate::data::tokens::{Prepared, prepare};
 use crate::hub::DatasetPath;
 use crate::printer::Printer;
@@ -79,7 +79,7 @@ impl Args {
         let device = self.device.set_up(Some("fp32"))?.device;
         let vocabulary = Vocabulary::open(&recipe, printer)?;
         let data = self.prepare(&mut recipe, &vocabulary, printer)?;
-        let folder = self.folder(&recipe)?;
+        let folder = folder(self.resume.as_deref(), &self.destination(), &recipe)?;
         interrupt::watch()?;
         let setup = Setup {
             recipe: &recipe,
@@ -114,14 +114,7 @@ impl Args {
             };
             assignments.push(format!("tokenizer.{key}={}", toml::Value::from(value)));
         }
-        if let Some(column) = &self.column {
-            assignments.push(format!("data.column={}", toml::Value::from(column.as_str())));
-        }
-        if !self.data.is_empty() {
-            let (sources, shares) = shares(&self.data)?;
-            assignments.push(format!("data.sources={}", toml::Value::from(sources)));
-            assignments.push(format!("data.shares={}", toml::Value::from(shares)));
-        }
+        assignments.extend(of_data(&self.data, self.column.as_deref())?);
         if !self.eval_data.is_empty() {
             let sources: Vec<String> =
                 self.eval_data.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
@@ -142,15 +135,6 @@ impl Args {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
 
-    fn folder(&self, recipe: &Recipe) -> Result<RunFolder> {
-        if let Some(path) = &self.resume {
-            return RunFolder::open(path);
-        }
-        let folder = RunFolder::create(&self.destination())?;
-        folder.write(&folder.recipe(), &recipe.to_toml()?)?;
-        Ok(folder)
-    }
-
     /// The ids of the recipe's text; the recipe is changed as [`Text::open`] says.
     fn prepare(
         &self,
@@ -167,9 +151,13 @@ impl Args {
         if recipe.packing.end_of_text && vocabulary.specials.1.is_none() {
             printer.say("the tokenizer has no end of text: nothing stands between documents");
         }
-        let end = vocabulary.specials.1.filter(|_| recipe.packing.end_of_text);
+        let begin = vocabulary.tokenizer.prefix().iter().copied();
+        let marks = Marks {
+            begin: begin.filter(|_| recipe.packing.begin_of_text).collect(),
+            end: vocabulary.specials.1.filter(|_| recipe.packing.end_of_text),
+        };
         let downloads = self.downloads.open();
-        let text = Text::open(&mut recipe.data, recipe.cleaning, end, &downloads)?;
+        let text = Text::open(&mut recipe.data, recipe.cleaning, marks, &downloads)?;
         let cache = self.cache.clone().map_or_else(default_cache, Ok)?;
         let tokenizer = (&vocabulary.tokenizer, &*vocabulary.hash);
         let prepared = prepare(&text, tokenizer, &cache, &downloads, printer)?;
@@ -191,8 +179,30 @@ pub(super) fn absolute(path: &str) -> Result<String> {
     Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
 }
 
+/// The folder of a run that is gone on with, or a new one with its recipe.
+pub(super) fn folder(resume: Option<&Path>, out: &Path, recipe: &Recipe) -> Result<RunFolder> {
+    if let Some(path) = resume {
+        return RunFolder::open(path);
+    }
+    let folder = RunFolder::create(out)?;
+    folder.write(&folder.recipe(), &recipe.to_toml()?)?;
+    Ok(folder)
+}
+
+/// What `--data` and `--column` set in a recipe.
+pub(super) fn of_data(data: &[String], column: Option<&str>) -> Result<Vec<String>> {
+    let mut assignments = Vec::new();
+    assignments.extend(column.map(|column| format!("data.column={}", toml::Value::from(column))));
+    if !data.is_empty() {
+        let (sources, shares) = shares(data)?;
+        assignments.push(format!("data.sources={}", toml::Value::from(sources)));
+        assignments.push(format!("data.shares={}", toml::Value::from(shares)));
+    }
+    Ok(assignments)
+}
+
 /// Splits `PATH=SHARE`; either all have a share or none.
-pub(super) fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
+fn shares(data: &[String]) -> Result<(Vec<String>, Vec<f64>)> {
     let mut sources = Vec::new();
     let mut shares = Vec::new();
     for item in data {
@@ -234,10 +244,7 @@ impl Vocabulary {
                  vocabulary, or --set model.config.vocab_size={used}"
             );
         }
-        let mut files = files(&path)?;
-        if let Some(vocabulary) = tokenizer::fetch_vocabulary(&name, &path, printer)? {
-            files.push(("tokenmonster.vocab".to_owned(), std::fs::read(vocabulary)?));
-        }
+        let files = files(&name, &path, printer)?;
         let mut hash = Sha256::new();
         for (name, bytes) in &files {
             hash.update(name.as_bytes());
@@ -249,8 +256,17 @@ impl Vocabulary {
     }
 }
 
-/// The files of a tokenizer, under the names that they have in a model folder.
-pub(super) fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+/// The files of a tokenizer, under the names that they have in a model folder; a vocabulary that it
+/// lacks comes from the Hub.
+pub(super) fn files(name: &str, path: &Path, printer: &Printer) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = files_there(path)?;
+    if let Some(vocabulary) = tokenizer::fetch_vocabulary(name, path, printer)? {
+        files.push(("tokenmonster.vocab".to_owned(), std::fs::read(vocabulary)?));
+    }
+    Ok(files)
+}
+
+fn files_there(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let read = |path: &Path| {
         std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
     };

@@ -1,6 +1,7 @@
 //! Text for training: documents out of files, of this machine or of the Hub, cleaned, tokenised once
 //! into ids on disk. Knows no model.
 
+pub mod cached;
 pub mod clean;
 pub mod documents;
 pub mod downloads;

@@ -140,6 +140,15 @@ pub enum Identity {
     },
 }
 
+impl Identity {
+    /// That of a file of this machine.
+    pub fn here(path: &Path) -> Result<Self> {
+        let about = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+        let date = about.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
+        Ok(Self::Here { path: std::fs::canonicalize(path)?, size: about.len(), date })
+    }
+}
+
 impl TextFile {
     fn here(path: &Path) -> Result<Self> {
         let about =
@@ -164,10 +173,7 @@ impl TextFile {
     /// What tells it from others.
     pub fn identity(&self) -> Result<Identity> {
         match &self.place {
-            Place::Here(path) => {
-                let date = path.metadata()?.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
-                Ok(Identity::Here { path: std::fs::canonicalize(path)?, size: self.size, date })
-            }
+            Place::Here(path) => Identity::here(path),
             Place::Hub { dataset, file, .. } => Ok(Identity::Hub {
                 dataset: dataset.id().to_owned(),
                 commit: dataset.commit().to_owned(),

@@ -28,10 +28,19 @@ pub struct Text {
     pub column: String,
     /// What is done to each document.
     pub cleaning: Cleaning,
-    /// The id behind each document.
-    pub end: Option<u32>,
+    /// What stands around each document.
+    pub marks: Marks,
     /// The share of documents of `sources` that is kept for evaluation; a document's text decides.
     pub evaluation_share: f64,
+}
+
+/// Ids around each document.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Marks {
+    /// In front of it.
+    pub begin: Vec<u32>,
+    /// Behind it.
+    pub end: Option<u32>,
 }
 
 /// What tells one text from another.
@@ -43,7 +52,7 @@ pub struct Identity<'a> {
     evaluation_sources: Vec<Vec<source::Identity>>,
     column: &'a str,
     cleaning: Cleaning,
-    end: Option<u32>,
+    marks: &'a Marks,
     evaluation_share: f64,
 }
 
@@ -53,7 +62,7 @@ impl Text {
     pub fn open(
         data: &mut DataPart,
         cleaning: Cleaning,
-        end: Option<u32>,
+        marks: Marks,
         downloads: &Rc<Downloads>,
     ) -> Result<Self> {
         let open = |name: &mut String| {
@@ -72,7 +81,7 @@ impl Text {
                 .collect::<Result<_>>()?,
             column: data.column.clone(),
             cleaning,
-            end,
+            marks,
             evaluation_share: data.evaluation_share,
         })
     }
@@ -89,7 +98,7 @@ impl Text {
             evaluation_sources: of(&self.evaluation_sources)?,
             column: &self.column,
             cleaning: self.cleaning,
-            end: self.end,
+            marks: &self.marks,
             evaluation_share: self.evaluation_share,
         })
     }

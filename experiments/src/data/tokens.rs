@@ -14,18 +14,18 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::cached;
 use super::downloads::Downloads;
 use super::mixture::Texts;
-use super::text::{Identity, Text};
+use super::text::{Identity, Marks, Text};
 use crate::printer::Printer;
-use crate::prompts::hex;
 use crate::train::recipe::Cleaning;
 
 /// Bytes of text that are tokenised at once.
 const BATCH: usize = 16 << 20;
 
 /// The version of the files' layout and of what decides their name.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Denominator of the evaluation share.
 const PARTS: u64 = 1_000_000;
@@ -53,6 +53,7 @@ pub struct Prepared {
     pub counts: Counts,
 }
 
+/// All that decides the ids.
 #[derive(Serialize)]
 struct Key<'a> {
     version: u32,
@@ -61,37 +62,30 @@ struct Key<'a> {
     rows: usize,
 }
 
-/// The name of the ids: a hash of all that decides them.
-fn name(text: &Text, tokenizer: &str, rows: usize) -> Result<String> {
-    let key = Key { version: VERSION, text: text.identity()?, tokenizer, rows };
-    let hash = Sha256::digest(serde_json::to_vec(&key)?);
-    Ok(hex(&hash[..10]))
-}
-
 /// What is done to one document.
 #[derive(Clone, Copy)]
-struct Rule {
+struct Rule<'a> {
     cleaning: Cleaning,
-    end: Option<u32>,
+    marks: &'a Marks,
     evaluation_share: f64,
 }
 
 /// Ids, cleaned bytes, and whether they are for evaluation.
 type Encoded = (Vec<u32>, u64, bool);
 
-impl Rule {
-    fn of(text: &Text) -> Self {
-        let Text { cleaning, end, evaluation_share, .. } = *text;
-        Self { cleaning, end, evaluation_share }
+impl<'a> Rule<'a> {
+    fn of(text: &'a Text) -> Self {
+        let Text { cleaning, marks, evaluation_share, .. } = text;
+        Self { cleaning: *cleaning, marks, evaluation_share: *evaluation_share }
     }
 
     fn encode(self, tokenizer: &Tokenizer, document: &str) -> Result<Encoded> {
         let cleaned = self.cleaning.apply(document);
-        let mut ids = tokenizer.encode_reference(&cleaned, false)?;
-        if ids.is_empty() {
-            return Ok((ids, 0, false));
+        let encoded = tokenizer.encode_reference(&cleaned, false)?;
+        if encoded.is_empty() {
+            return Ok((encoded, 0, false));
         }
-        ids.extend(self.end);
+        let ids = [&self.marks.begin[..], &encoded, self.marks.end.as_slice()].concat();
         Ok((ids, cleaned.len() as u64, self.is_evaluation(document)))
     }
 
@@ -149,29 +143,17 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let rows = tokenizer.vocabulary().used_rows();
     let width = Width::of_rows(rows);
-    let folder = cache.join(name(text, tokenizer_hash, rows)?);
-    if !folder.join("counts.json").exists() {
+    let key = Key { version: VERSION, text: text.identity()?, tokenizer: tokenizer_hash, rows };
+    let folder = cached::folder(cache, ("ids", &key), |draft| {
         text.check(downloads)?;
-        std::fs::create_dir_all(cache)
-            .with_context(|| format!("cannot make the folder {}", cache.display()))?;
-        let draft = tempfile::Builder::new()
-            .prefix(".making-")
-            .tempdir_in(cache)
-            .with_context(|| format!("cannot make a folder in {}", cache.display()))?;
-        Maker::begin(text, tokenizer, width, draft.path())?.make(printer)?;
-        // Another process may have been faster: its ids are the same.
-        if let Err(error) = std::fs::rename(draft.path(), &folder)
-            && !folder.join("counts.json").exists()
-        {
-            return Err(error).with_context(|| format!("cannot make {}", folder.display()));
-        }
-    }
-    let counts = std::fs::read(folder.join("counts.json"))?;
+        Maker::begin(text, tokenizer, width, draft)?.make(printer)
+    })?;
+    let damaged = || format!("{} is damaged; delete it", folder.display());
+    let counts = std::fs::read(folder.join("counts.json")).with_context(damaged)?;
     Ok(Prepared {
         train: Tokens::open(&folder.join("train.bin"), width)?,
         evaluation: Tokens::open(&folder.join("evaluation.bin"), width)?,
-        counts: serde_json::from_slice(&counts)
-            .with_context(|| format!("{} is damaged; delete it", folder.display()))?,
+        counts: serde_json::from_slice(&counts).with_context(damaged)?,
     })
 }
 

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use super::cached::{folder, stamps};
 use super::examples::{Example, Piece, Reader, of_ids, of_laws, shared};
 use super::lessons::{LawRows, Lessons, Writer};
 use super::pieces::{Pieces, end_of_part};
 use super::settings::{Distillation, TextOf};
 use super::writing;
+use crate::data::cached::{folder, identities};
 use crate::data::text::Text;
 use crate::printer::Printer;
 use crate::source::Described;
@@ -80,8 +80,8 @@ impl Task<'_> {
         let key = json!({
             "version": VERSION, "texts": texts.file_name().map(|name| name.to_string_lossy()),
             "laws": has_laws.then_some((settings.top_k, settings.temperature)),
-            "length": self.length, "draft": stamps(&self.draft.folder)?,
-            "target": stamps(&self.target.folder)?, "compute": format!("{:?}", self.compute),
+            "length": self.length, "draft": identities(&self.draft.folder)?,
+            "target": identities(&self.target.folder)?, "compute": format!("{:?}", self.compute),
         });
         let lessons = folder(self.cache, ("lessons", &key), |path| {
             for part in PARTS {
@@ -161,7 +161,7 @@ impl Task<'_> {
         let wrote = match settings.text {
             TextOf::Data => Value::Null,
             TextOf::Target => json!({
-                "target": stamps(&self.target.folder)?, "seed": self.seed,
+                "target": identities(&self.target.folder)?, "seed": self.seed,
                 "temperature": settings.temperature, "prompt_tokens": settings.prompt_tokens,
                 "max_new": settings.max_new, "compute": format!("{:?}", self.compute),
             }),

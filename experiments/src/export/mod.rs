@@ -8,6 +8,8 @@ use draft::checkpoint::{Checkpoint, StoredAs};
 use draft::config::ModelConfig;
 use serde_json::Value;
 
+use crate::new_folder::NewFolder;
+
 /// Files of a model folder that are taken as they are.
 const COPIED: [&str; 8] = [
     "generation_config.json",
@@ -37,29 +39,24 @@ pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<u64> {
     let config = ModelConfig::read(from)?;
     let tensors = config.shape.tensors();
     let checkpoint = Checkpoint::open(from, &tensors)?;
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or_else(|| Path::new("."));
-    let cannot = || format!("cannot write into {}", parent.display());
-    std::fs::create_dir_all(parent).with_context(cannot)?;
-    let making =
-        tempfile::Builder::new().prefix(".making-").tempdir_in(parent).with_context(cannot)?;
-    checkpoint.write(making.path(), &tensors, (target.stored, target.shard))?;
-    write_config(from, making.path(), target.stored)?;
+    let folder = NewFolder::begin(out)?;
+    let draft = folder.draft();
+    checkpoint.write(&draft, &tensors, (target.stored, target.shard))?;
+    write_config(from, &folder, target.stored)?;
     for name in COPIED {
         if from.join(name).is_file() {
-            std::fs::copy(from.join(name), making.path().join(name))
+            std::fs::copy(from.join(name), draft.join(name))
                 .with_context(|| format!("cannot copy {}", from.join(name).display()))?;
         }
     }
-    let size = weights(making.path())?;
-    std::fs::rename(making.keep(), out)
-        .with_context(|| format!("cannot make {}", out.display()))?;
+    let size = weights(&draft)?;
+    folder.finish()?;
     Ok(size)
 }
 
 /// The `config.json`, with the new type. Other programs cannot read whole numbers with scales, and
 /// are told so by a type that they do not know.
-fn write_config(from: &Path, to: &Path, stored: StoredAs) -> Result<()> {
+fn write_config(from: &Path, to: &NewFolder, stored: StoredAs) -> Result<()> {
     let path = from.join("config.json");
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut config: Value =
@@ -76,7 +73,7 @@ fn write_config(from: &Path, to: &Path, stored: StoredAs) -> Result<()> {
         object.insert("dtype".to_owned(), dtype.into());
     }
     let text = serde_json::to_string_pretty(&config)? + "\n";
-    std::fs::write(to.join("config.json"), text).context("cannot write config.json")
+    to.write("config.json", text.as_bytes())
 }
 
 fn weights(folder: &Path) -> Result<u64> {

@@ -14,8 +14,10 @@ use crate::distill::settings::Distillation;
 use crate::registry;
 
 /// The built-in recipes.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("stentor2", include_str!("../../recipes/stentor2.toml")),
+    ("stentor2-cpu", include_str!("../../recipes/stentor2-cpu.toml")),
+    ("spec-24m-cpu", include_str!("../../recipes/spec-24m-cpu.toml")),
     ("stentor", include_str!("../../recipes/stentor.toml")),
     ("stentor-30m", include_str!("../../recipes/stentor-30m.toml")),
     ("er", include_str!("../../recipes/er.toml")),
@@ -135,6 +137,9 @@ pub struct Cleaning {
 pub struct Packing {
     /// Ids of a block.
     pub length: usize,
+    /// Whether what the tokenizer puts in front of a prompt stands in front of each document.
+    #[serde(default)]
+    pub begin_of_text: bool,
     /// Whether an end of text stands behind each document.
     pub end_of_text: bool,
 }

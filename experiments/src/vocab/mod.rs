@@ -1,7 +1,6 @@
 //! Small vocabularies of one's own: built from text, or trimmed out of a large one. Knows no model.
 
 pub mod bpe;
-pub mod folder;
 pub mod merges;
 pub mod monster;
 pub mod summary;

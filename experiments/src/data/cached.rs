@@ -7,28 +7,17 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::source::Identity;
 use crate::prompts::hex;
 
-/// A file by path, size and date.
-type Stamp = (PathBuf, u64, u128);
-
-/// What tells one state of a file or folder from another.
-pub fn stamps(path: &Path) -> Result<Vec<Stamp>> {
-    let mut found = Vec::new();
-    let cannot = || format!("cannot read {}", path.display());
-    let paths = if path.is_dir() {
-        let entries = std::fs::read_dir(path).with_context(cannot)?;
-        entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?
-    } else {
-        vec![path.to_path_buf()]
-    };
-    for path in paths.into_iter().filter(|path| path.is_file()) {
-        let about = std::fs::metadata(&path).with_context(cannot)?;
-        let date = about.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        found.push((std::fs::canonicalize(&path)?, about.len(), date));
-    }
-    found.sort();
-    Ok(found)
+/// What tells one state of a folder's files from another.
+pub fn identities(folder: &Path) -> Result<Vec<Identity>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let entries = std::fs::read_dir(folder).with_context(cannot)?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    paths.iter().map(|path| Identity::here(path)).collect()
 }
 
 /// The folder in `cache` that `key` names, made by `make` where it is not there.
