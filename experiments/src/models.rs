@@ -3,15 +3,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use draft::config::{ModelConfig, Shape};
 use serde::Serialize;
 
-use crate::hub::Hub;
 use crate::registry::{Entry, Recommended, Role, models};
 use crate::report::{scaled, whole};
-use crate::source;
+use crate::source::{Source, Sources};
 
 const COLUMNS: [&str; 9] =
     ["name", "class", "parameters", "vocabulary", "kind", "context", "licence", "from", "Hub id"];
@@ -33,8 +31,8 @@ pub struct Description {
     pub source: &'static str,
     /// Its folder, where it is here.
     pub folder: Option<PathBuf>,
-    /// Its repository on the Hub.
-    pub hub_id: String,
+    /// Its repository on the Hub; `None` for a model of this project.
+    pub hub_id: Option<String>,
     /// Licence, as its card says.
     pub licence: String,
     /// Whether its licence must be accepted on the Hub first.
@@ -67,14 +65,16 @@ pub struct Vocabulary {
 }
 
 /// Describes all named models.
-pub fn describe(hub: &Hub) -> Result<Vec<Description>> {
-    models().iter().map(|entry| Description::new(entry, hub)).collect()
+pub fn describe(sources: &Sources) -> Vec<Description> {
+    models().iter().map(|entry| Description::new(entry, sources)).collect()
 }
 
 impl Description {
-    fn new(entry: &Entry, hub: &Hub) -> Result<Self> {
-        let source = source::find(&entry.name, hub)?;
-        let read = match source.folder() {
+    fn new(entry: &Entry, sources: &Sources) -> Self {
+        // What --source leaves out is no error here.
+        let source = sources.find(&entry.name).ok();
+        let folder = source.as_ref().and_then(Source::folder);
+        let read = match folder {
             Some(folder) => ModelConfig::read(folder)
                 .map(|config| (config.shape, config.architecture))
                 .map_err(|error| error.to_string()),
@@ -88,11 +88,11 @@ impl Description {
             Err(problem) => (None, Some(problem)),
         };
         let (shape, architecture) = shape.unzip();
-        Ok(Self {
+        Self {
             name: entry.name.clone(),
             role: entry.role,
-            source: source.name(),
-            folder: source.folder().map(Into::into),
+            source: source.as_ref().map_or("not here", Source::name),
+            folder: folder.map(Into::into),
             hub_id: entry.hub_id.clone(),
             licence: entry.licence.clone(),
             gated: entry.gated,
@@ -107,7 +107,7 @@ impl Description {
             begins_with: entry.begins_with.clone(),
             note: entry.note.clone(),
             problem,
-        })
+        }
     }
 
     fn row(&self) -> [String; 9] {
@@ -124,7 +124,7 @@ impl Description {
             count(self.context),
             self.licence.clone(),
             self.source.to_owned(),
-            in_lines(&self.hub_id),
+            in_lines(self.hub_id.as_deref().unwrap_or("-")),
         ]
     }
 }
@@ -161,8 +161,9 @@ mod tests {
     #[test]
     fn long_ids_go_on_behind_a_hyphen() {
         for entry in models() {
-            let lines = in_lines(&entry.hub_id);
-            assert_eq!(lines.replace('\n', ""), entry.hub_id);
+            let Some(hub_id) = &entry.hub_id else { continue };
+            let lines = in_lines(hub_id);
+            assert_eq!(lines.replace('\n', ""), *hub_id);
             assert!(lines.lines().all(|line| line.len() <= HUB_ID), "{lines}");
         }
     }

@@ -25,7 +25,8 @@ impl Published {
     pub fn find(name: &str, folder: &Path) -> Option<Self> {
         if folder != Path::new(name) {
             let (plain, _revision) = name.split_once('@').unwrap_or((name, ""));
-            let named = |entry: &&Entry| entry.name == plain || entry.hub_id == plain;
+            let named =
+                |entry: &&Entry| entry.name == plain || entry.hub_id.as_deref() == Some(plain);
             if let Some(entry) = registry::models().iter().find(named) {
                 return Some(Self { entry, by_shape: false });
             }

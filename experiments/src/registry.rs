@@ -43,8 +43,9 @@ pub struct Recommended {
 pub struct Entry {
     /// The name that users type.
     pub name: String,
-    /// Its repository on the Hub.
-    pub hub_id: String,
+    /// Its repository on the Hub; `None` for a model of this project.
+    #[serde(default)]
+    pub hub_id: Option<String>,
     /// What it is for.
     pub role: Role,
     /// Licence, as its card says.
@@ -84,7 +85,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 /// Finds a model by its repository on the Hub.
 pub fn find_published(hub_id: &str) -> Option<&'static Entry> {
-    models().iter().find(|entry| entry.hub_id == hub_id)
+    models().iter().find(|entry| entry.hub_id.as_deref() == Some(hub_id))
 }
 
 /// The name that is spelled most like `name`, where one is near.
@@ -117,7 +118,9 @@ mod tests {
             assert!(earlier.iter().all(|other| other.name != entry.name), "{}", entry.name);
             assert!(earlier.iter().all(|other| other.hub_id != entry.hub_id), "{}", entry.name);
             assert_eq!(find(&entry.name).unwrap().hub_id, entry.hub_id);
-            assert_eq!(find_published(&entry.hub_id).unwrap().name, entry.name);
+            if let Some(hub_id) = &entry.hub_id {
+                assert_eq!(find_published(hub_id).unwrap().name, entry.name);
+            }
         }
         assert_eq!(find(DEFAULT_TARGET).unwrap().role, Role::Target);
         assert_eq!(nearest("stentor-2"), Some("stentor2"));

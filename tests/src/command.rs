@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use align::tokenmonster::Capcode;
@@ -32,9 +32,13 @@ impl Spec {
         child.wait_with_output().unwrap()
     }
 
-    /// Starts the binary in an environment without the user's own models.
+    /// Starts the binary beside the build, in an environment without the user's own models and
+    /// without bundled ones.
     pub fn start(self, args: &[&str], environment: &[(&str, &str)]) -> Child {
         let mut command = Command::new(self.0);
+        let build = Path::new(self.0).ancestors().nth(2).unwrap();
+        fs::create_dir_all(build.join("tmp")).unwrap();
+        command.current_dir(build.join("tmp")).env("SPEC_BUNDLED", "nowhere");
         for name in ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_ENDPOINT", "SPEC_MODELS"] {
             command.env_remove(name);
         }

@@ -56,9 +56,8 @@ pub fn select(
 ) -> Result<Selection> {
     let templates = match plan.template {
         Template::None => None,
-        Template::Auto => {
-            ChatTemplate::read(&draft.folder)?.zip(ChatTemplate::read(&target.folder)?)
-        }
+        Template::Auto => ChatTemplate::read(&draft.located.folder)?
+            .zip(ChatTemplate::read(&target.located.folder)?),
     };
     let fitting = Fitting { plan, draft, target, templates };
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();

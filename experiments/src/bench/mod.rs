@@ -13,6 +13,7 @@ use draft::{Compute, Sampling};
 use target::Method;
 
 use crate::cli::bench::{LongPrompts, Template};
+use crate::source::Sources;
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Plan {
     pub draft: String,
     /// The target, as typed.
     pub target: String,
+    /// Where the two come from.
+    pub sources: Sources,
     /// The method, or `None` for the pair's default.
     pub method: Option<Method>,
     /// Candidates a round, at most.

@@ -49,6 +49,9 @@ pub struct Record {
     pub category: String,
     /// Which repeat of the prompt, from 0.
     pub repeat: u32,
+    /// The header's notes on the two models, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Target tokens of the prompt.
     pub prompt_tokens: usize,
     /// Draft tokens of the prompt.
@@ -147,6 +150,15 @@ pub struct Header {
     pub prompts: PromptsInfo,
 }
 
+impl Header {
+    /// The notes on the two models.
+    pub fn note(&self) -> Option<String> {
+        let of = |model: &ModelInfo| Some(format!("{}: {}", model.name, model.note.as_ref()?));
+        let notes: Vec<String> = [&self.draft, &self.target].into_iter().filter_map(of).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+}
+
 /// One of the two models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +167,12 @@ pub struct ModelInfo {
     pub name: String,
     /// Where its files are.
     pub path: String,
+    /// Where they come from: `folder`, `cache`, `Hub` or `bundled`.
+    #[serde(default)]
+    pub source: String,
+    /// That it is not what its name means elsewhere, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Family of the architecture.
     pub architecture: String,
     /// Number of parameters.

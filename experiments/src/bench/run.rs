@@ -21,7 +21,7 @@ use crate::doctor::torch_version;
 use crate::printer::Printer;
 use crate::prompts::{PromptFile, take_evenly};
 use crate::report;
-use crate::source::{Loaded, open};
+use crate::source::Loaded;
 use crate::statistics::Resampling;
 
 /// A first difference with a smaller margin between the logits is a tie.
@@ -31,8 +31,8 @@ const TIE_MARGIN: f64 = 1e-4;
 pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let mut files = plan.out.as_deref().map(RunFiles::create).transpose()?;
     let prompts = PromptFile::read(plan.prompts.as_deref())?;
-    let draft = open("draft", &plan.draft, plan.compute)?;
-    let mut target = open("target", &plan.target, plan.compute)?;
+    let draft = plan.sources.open("draft", &plan.draft, plan.compute)?;
+    let mut target = plan.sources.open("target", &plan.target, plan.compute)?;
     let (source, sha256, total) = (prompts.source, prompts.sha256, prompts.prompts.len());
     let mut selection = select(plan, prompts.prompts, &draft, &target)?;
     if let Some(limit) = plan.limit {
@@ -280,6 +280,7 @@ impl Bench<'_> {
             prompt_id: prompt.prompt.id.clone(),
             category: prompt.prompt.category.clone(),
             repeat,
+            note: self.report.header.note(),
             prompt_tokens: prompt.pair.target.ids().len(),
             draft_prompt_tokens: prompt.pair.draft.ids().len(),
             text: String::from_utf8_lossy(&generation.bytes).into_owned(),

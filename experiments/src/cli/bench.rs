@@ -1,17 +1,20 @@
 //! `spec bench`: flags to a plan, the plan to [`crate::bench`], the report to standard output.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use draft::Sampling;
 use target::Method;
 
-use super::flags::{ComputeFlags, SamplingFlags, check_at_least_one};
+use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, check_at_least_one};
 use crate::bench::Plan;
 use crate::bench::run::run;
 use crate::printer::Printer;
-use crate::{registry, report};
+use crate::report;
+use crate::report::next::next;
 
 /// What to do with prompts that do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,9 +64,14 @@ pub struct Args {
     /// @revision.
     #[arg(long, value_name = "MODEL")]
     draft: String,
-    /// The target: likewise.
-    #[arg(long, value_name = "MODEL", default_value = registry::DEFAULT_TARGET)]
-    target: String,
+    /// The target: likewise [default: llama-3.2-1b where it is in the cache, or may be fetched with
+    /// your token; else the bundled spec-24m].
+    #[arg(long, value_name = "MODEL")]
+    target: Option<String>,
+    #[command(flatten)]
+    source: SourceFlags,
+    #[command(flatten)]
+    downloads: DownloadFlags,
     /// identity, slem or tli [default: identity where the vocabularies are the same, else slem].
     #[arg(long)]
     method: Option<Method>,
@@ -105,7 +113,8 @@ pub struct Args {
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for report.json, report.md and records.jsonl, rewritten after every prompt.
+    /// Folder for report.json, report.md and records.jsonl, rewritten after every prompt
+    /// [default: a new one in runs].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the object of report.json instead of the table.
@@ -117,15 +126,17 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.check()?;
-        let report = run(&self.plan()?, printer)?;
+        let plan = self.plan(printer)?;
+        let report = run(&plan, printer)?;
         if self.json {
             printer.data(&serde_json::to_string_pretty(&report)?)?;
         } else {
             printer.data(&report::table::render(&report))?;
-            if let Some(out) = &self.out {
-                printer.say(&format!("report and records: {}", out.display()));
-            }
         }
+        if let Some(out) = &plan.out {
+            printer.say(&format!("report and records: {}", out.display()));
+        }
+        printer.say(&format!("next: {}", next(&report)));
         Ok(())
     }
 
@@ -143,11 +154,18 @@ impl Args {
         ])
     }
 
-    fn plan(&self) -> Result<Plan> {
+    fn plan(&self, printer: &Printer) -> Result<Plan> {
         let sampling = self.sampling.over(Sampling::GREEDY);
+        let sources = self.source.open();
+        let compute = self.compute.set_up()?;
+        let target = match &self.target {
+            Some(target) => target.clone(),
+            None => sources.default_target(self.downloads.max_download, printer)?.to_owned(),
+        };
         Ok(Plan {
             draft: self.draft.clone(),
-            target: self.target.clone(),
+            target,
+            sources,
             method: self.method,
             gamma: self.gamma,
             sampling,
@@ -160,9 +178,22 @@ impl Args {
             ignore_eos: self.ignore_eos,
             long_prompts: self.long_prompts,
             template: self.template,
-            compute: self.compute.set_up()?,
+            compute,
             seed: self.seed,
-            out: self.out.clone(),
+            out: Some(self.out.clone().unwrap_or_else(|| new_run(&self.draft))),
         })
     }
+}
+
+/// A folder that is not there yet, named by the time and the draft.
+fn new_run(draft: &str) -> PathBuf {
+    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-");
+    let draft = Path::new(draft).file_name().unwrap_or(OsStr::new("draft")).to_string_lossy();
+    let named = |count: u32| {
+        Path::new("runs").join(match count {
+            1 => format!("{time}-{draft}"),
+            _ => format!("{time}-{draft}-{count}"),
+        })
+    };
+    (1..).map(named).find(|folder| !folder.exists()).unwrap_or_default()
 }

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use draft::config::ModelConfig;
 use draft::{Compute, Sampling};
 use serde_json::{Value, json};
 use target::Method;
 
 use super::bench::{LongPrompts, Template};
-use super::flags::{DeviceFlags, DownloadFlags, check_at_least_one};
+use super::flags::{DeviceFlags, DownloadFlags, SourceFlags, check_at_least_one};
 use super::train::{absolute, default_cache, files, folder, of_data};
 use crate::bench::Plan;
 use crate::bench::compare::{Run, compare, render};
@@ -19,7 +20,7 @@ use crate::distill::material::Teaching;
 use crate::distill::prepare::{Prepared, Task};
 use crate::distill::settings::Distillation;
 use crate::printer::Printer;
-use crate::source::{Described, describe};
+use crate::source::{Described, Sources};
 use crate::statistics::Resampling;
 use crate::train::folder::RunFolder;
 use crate::train::interrupt;
@@ -68,6 +69,8 @@ pub struct Args {
     /// Where the target's texts and laws are kept [default: the user's cache folder, spec/tokens].
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceFlags,
     #[command(flatten)]
     downloads: DownloadFlags,
     #[command(flatten)]
@@ -131,7 +134,7 @@ impl Args {
         let mut text = Text::open(&mut recipe.data, recipe.cleaning, Marks::default(), &downloads)?;
         // Pieces are kept for evaluation, not documents.
         text.evaluation_share = 0.0;
-        let pair = Pair::describe(&recipe, compute)?;
+        let pair = Pair::describe(&recipe, self.source.open(), compute)?;
         let prepared = pair.prepare(&text, self.cache.as_deref(), printer)?;
         let folder = folder(self.resume.as_deref(), &out, &recipe)?;
         let run = Distill { pair, folder: &folder };
@@ -150,13 +153,15 @@ impl Args {
         let (Some(draft), Some(target)) = (&self.draft, &self.target) else {
             bail!("name a --draft and a --target, or a --resume folder");
         };
-        let described = describe("draft", draft)?;
-        let config = described.folder.join("config.json");
+        let located = self.source.open().locate(draft);
+        let located = located.with_context(|| format!("cannot use the draft `{draft}`"))?;
+        let shape = ModelConfig::read(&located.folder)?.shape;
+        let config = located.folder.join("config.json");
         let text =
             std::fs::read(&config).with_context(|| format!("cannot read {}", config.display()))?;
         let config = toml::Value::try_from(without_nulls(serde_json::from_slice(&text)?))?;
-        let length = described.config.shape.context().min(256);
-        let folder = absolute(&described.folder.to_string_lossy())?;
+        let length = shape.context().min(256);
+        let folder = absolute(&located.folder.to_string_lossy())?;
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut assignments = vec![
             format!("model.config={config}"),
@@ -209,6 +214,7 @@ impl BenchFlags {
         Plan {
             draft: draft.display().to_string(),
             target: run.pair.settings.target.clone(),
+            sources: run.pair.sources.clone(),
             method: self.method.or_else(|| run.pair.method()),
             gamma: self.gamma,
             sampling: Sampling::at(self.temperature),
@@ -240,15 +246,18 @@ struct Pair<'a> {
     settings: &'a Distillation,
     draft: Described,
     target: Described,
+    sources: Sources,
     compute: Compute,
 }
 
 impl<'a> Pair<'a> {
-    fn describe(recipe: &'a Recipe, compute: Compute) -> Result<Self> {
+    fn describe(recipe: &'a Recipe, sources: Sources, compute: Compute) -> Result<Self> {
         let settings = settings(recipe)?;
-        let (draft, target) =
-            (describe("draft", &settings.draft)?, describe("target", &settings.target)?);
-        Ok(Self { recipe, settings, draft, target, compute })
+        let (draft, target) = (
+            sources.describe("draft", &settings.draft)?,
+            sources.describe("target", &settings.target)?,
+        );
+        Ok(Self { recipe, settings, draft, target, sources, compute })
     }
 
     fn prepare(&self, text: &Text, cache: Option<&Path>, printer: &Printer) -> Result<Prepared> {

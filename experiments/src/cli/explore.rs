@@ -4,12 +4,11 @@
 use anyhow::{Result, anyhow, bail};
 use draft::{Compute, Sampling};
 
-use super::flags::{ComputeFlags, SamplingFlags, read_prompt};
+use super::flags::{ComputeFlags, SamplingFlags, SourceFlags, read_prompt};
 use crate::explore::json::{Head, Stream};
 use crate::explore::spelling::Spelling;
 use crate::explore::{Request, check_ids, explore, table};
 use crate::printer::Printer;
-use crate::source::open_bare;
 
 /// Flags of `spec explore`.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,6 +34,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    source: SourceFlags,
+    #[command(flatten)]
     compute: ComputeFlags,
     /// Print a JSON object instead of the table.
     #[arg(long)]
@@ -46,7 +47,7 @@ impl Args {
     pub fn run(&self, printer: &Printer) -> Result<()> {
         let given = self.given()?;
         let compute = self.compute.set_up()?;
-        let bare = open_bare("model", &self.model, compute)?;
+        let bare = self.source.open().open_bare("model", &self.model, compute)?;
         let (ids, tokenizer) = match given {
             Given::Ids(ids) => {
                 let say = |error: &anyhow::Error| printer.say(&format!("no text: {error:#}"));
@@ -75,7 +76,7 @@ impl Args {
             })?;
             return Ok(());
         }
-        let head = self.head(&bare.name, &request, compute);
+        let head = self.head((&bare.name, bare.note.as_deref()), &request, compute);
         let mut stream = Stream::new(printer.stream(), &head)?;
         let outcome =
             explore(&mut session, spelling, &request, &mut |position| stream.position(&position))?;
@@ -104,9 +105,15 @@ impl Args {
         (shape != Sampling::at(1.0)).then_some(shape)
     }
 
-    fn head<'a>(&'a self, name: &'a str, request: &'a Request, compute: Compute) -> Head<'a> {
+    fn head<'a>(
+        &'a self,
+        (name, note): (&'a str, Option<&'a str>),
+        request: &'a Request,
+        compute: Compute,
+    ) -> Head<'a> {
         Head {
             model: name,
+            note,
             device: compute.device_name(),
             dtype: compute.dtype_name(),
             seed: self.seed,

@@ -7,10 +7,10 @@ use clap::ValueEnum;
 use draft::checkpoint::StoredAs;
 use indicatif::HumanBytes;
 
+use super::flags::SourceFlags;
 use crate::data::downloads::Size;
 use crate::export::{Target, safetensors};
 use crate::printer::Printer;
-use crate::source::locate;
 
 /// Bytes in a file where nothing else is said.
 const SHARD: &str = "5GB";
@@ -43,14 +43,17 @@ pub struct Args {
     /// Weights in a file, at most: a number of bytes, or with KB, MB or GB.
     #[arg(long, value_name = "SIZE", default_value = SHARD)]
     shard_size: String,
+    #[command(flatten)]
+    source: SourceFlags,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         let shard = bytes(&self.shard_size)?;
-        let folder = locate(&self.model)
-            .with_context(|| format!("cannot use the model `{}`", self.model))?;
+        let located = self.source.open().locate(&self.model);
+        let folder =
+            located.with_context(|| format!("cannot use the model `{}`", self.model))?.folder;
         let stored = match self.dtype {
             Dtype::Fp32 => StoredAs::Fp32,
             Dtype::Bf16 => StoredAs::Bf16,

@@ -12,6 +12,7 @@ use crate::data::downloads::{Downloads, Size, UNASKED};
 use crate::hub::Hub;
 use crate::printer::Printer;
 use crate::settings::Wishes;
+use crate::source::{Prefer, Sources};
 
 /// How logits become the law that tokens are drawn from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -64,6 +65,21 @@ impl SamplingFlags {
             top_p: self.top_p.or(defaults.top_p),
             repetition_penalty: self.repetition_penalty.unwrap_or(defaults.repetition_penalty),
         }
+    }
+}
+
+/// Where models come from.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SourceFlags {
+    /// What the name of a published model stands for.
+    #[arg(long, value_enum, default_value_t = Prefer::Auto)]
+    source: Prefer,
+}
+
+impl SourceFlags {
+    /// The environment's places, so preferred.
+    pub fn open(&self) -> Sources {
+        Sources::from_env(self.source)
     }
 }
 
@@ -140,9 +156,9 @@ pub fn read_prompt(tokenizer: &Tokenizer, text: &str, printer: &Printer) -> Resu
 /// How much text may be downloaded.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DownloadFlags {
-    /// Download up to so much text from the Hub, such as 20GB.
+    /// Download up to so much from the Hub unasked, such as 20GB; what is named by itself is asked for.
     #[arg(long, value_name = "SIZE", default_value_t = UNASKED)]
-    max_download: Size,
+    pub max_download: Size,
 }
 
 impl DownloadFlags {

@@ -8,11 +8,11 @@ use draft::generate::{Finish, Settings as Going};
 use draft::{Compute, Randomness};
 use serde::Serialize;
 
-use super::flags::{ComputeFlags, SamplingFlags, check_at_least_one, read_prompt};
+use super::flags::{ComputeFlags, SamplingFlags, SourceFlags, check_at_least_one, read_prompt};
 use crate::generate::{Continuation, generate};
 use crate::printer::Printer;
 use crate::settings::Settings;
-use crate::source::{Loaded, open};
+use crate::source::Loaded;
 
 /// Flags of `spec generate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,6 +38,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    source: SourceFlags,
+    #[command(flatten)]
     compute: ComputeFlags,
     /// Print a JSON object a sample, each on a line of its own, instead of the text.
     #[arg(long)]
@@ -48,6 +50,8 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     prompt: &'a str,
     prompt_ids: &'a [u32],
     sample: usize,
@@ -70,9 +74,9 @@ impl Args {
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.check()?;
         let compute = self.compute.set_up()?;
-        let mut model = open("model", &self.model, compute)?;
+        let mut model = self.source.open().open("model", &self.model, compute)?;
         let typed = self.sampling.wishes(self.max_new);
-        let settings = Settings::resolve(typed, model.published.as_ref(), &model.folder)?;
+        let settings = Settings::resolve(typed, model.published.as_ref(), &model.located.folder)?;
         if self.samples > 1 && settings.sampling().is_greedy() {
             bail!("greedy continuations are all the same: give --temperature, or no --samples");
         }
@@ -141,6 +145,7 @@ impl Args {
     ) -> Line<'a> {
         Line {
             model: &model.info.name,
+            note: model.info.note.as_deref(),
             prompt: &self.prompt,
             prompt_ids: ids,
             sample,

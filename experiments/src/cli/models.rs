@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::hub::Hub;
+use super::flags::SourceFlags;
 use crate::models;
 use crate::printer::Printer;
 
@@ -12,12 +12,14 @@ pub struct Args {
     /// Print a JSON array, with how each model's card says to sample.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    source: SourceFlags,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
-        let descriptions = models::describe(&Hub::from_env())?;
+        let descriptions = models::describe(&self.source.open());
         for description in &descriptions {
             if let Some(problem) = &description.problem {
                 printer.say(&format!("spec models: {}: {problem}", description.name));

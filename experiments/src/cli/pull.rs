@@ -35,7 +35,10 @@ struct Object<'a> {
 impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
-        let (_, mut repository) = source::published(&self.model)?;
+        let (_, repository) = source::published(&self.model)?;
+        let mut repository = repository.ok_or_else(|| {
+            anyhow!("{} comes with this program and is on no Hub; use it by its name", self.model)
+        })?;
         if let Some(revision) = &self.revision {
             repository = repository.at(Some(revision)).ok_or_else(|| {
                 anyhow!("`{revision}` can be no revision; name a branch, a tag or a commit")

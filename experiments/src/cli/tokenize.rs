@@ -9,9 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::hub::Hub;
+use super::flags::SourceFlags;
 use crate::printer::Printer;
-use crate::{source, tokenizer};
+use crate::tokenizer;
 
 /// Flags of `spec tokenize`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,8 @@ pub struct Args {
     /// Leave out the special tokens that the tokenizer adds by itself, such as BOS.
     #[arg(long)]
     no_specials: bool,
+    #[command(flatten)]
+    source: SourceFlags,
 }
 
 #[derive(Deserialize)]
@@ -70,9 +72,9 @@ impl Args {
         if path.is_file() {
             return Ok(Tokenizer::load(path)?);
         }
-        source::find(name, &Hub::from_env()).with_context(|| format!("{name} does not exist"))?;
-        let folder = source::locate(name)?;
-        tokenizer::open(name, &folder, printer)
+        let sources = self.source.open();
+        sources.find(name).with_context(|| format!("{name} does not exist"))?;
+        tokenizer::open(name, &sources.locate(name)?.folder, printer)
     }
 
     fn translate(&self, tokenizer: &Tokenizer, line: &str) -> Result<String> {

@@ -6,13 +6,13 @@ use align::Tokenizer;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
-use crate::cli::flags::{DeviceFlags, DownloadFlags};
+use crate::cli::flags::{DeviceFlags, DownloadFlags, SourceFlags};
 use crate::data::text::{Marks, Text};
 use crate::data::tokens::{Prepared, prepare};
 use crate::hub::DatasetPath;
 use crate::printer::Printer;
 use crate::prompts::hex;
-use crate::source::locate;
+use crate::source::Sources;
 use crate::tokenizer;
 use crate::train::folder::RunFolder;
 use crate::train::interrupt;
@@ -60,6 +60,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     #[command(flatten)]
+    source: SourceFlags,
+    #[command(flatten)]
     downloads: DownloadFlags,
     #[command(flatten)]
     device: DeviceFlags,
@@ -77,7 +79,7 @@ impl Args {
             RunFolder::check_free(&self.destination())?;
         }
         let device = self.device.set_up(Some("fp32"))?.device;
-        let vocabulary = Vocabulary::open(&recipe, printer)?;
+        let vocabulary = Vocabulary::open(&recipe, &self.source.open(), printer)?;
         let data = self.prepare(&mut recipe, &vocabulary, printer)?;
         let folder = folder(self.resume.as_deref(), &self.destination(), &recipe)?;
         interrupt::watch()?;
@@ -229,10 +231,10 @@ struct Vocabulary {
 }
 
 impl Vocabulary {
-    fn open(recipe: &Recipe, printer: &Printer) -> Result<Self> {
+    fn open(recipe: &Recipe, sources: &Sources, printer: &Printer) -> Result<Self> {
         let (name, path) = match (&recipe.tokenizer.path, &recipe.tokenizer.model) {
             (Some(path), None) => (path.clone(), PathBuf::from(path)),
-            (None, Some(model)) => (model.clone(), locate(model)?),
+            (None, Some(model)) => (model.clone(), sources.locate(model)?.folder),
             _ => bail!("name a --tokenizer: a tokenizer.json, a TokenMonster .vocab or a model"),
         };
         let tokenizer = tokenizer::open(&name, &path, printer)

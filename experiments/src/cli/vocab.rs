@@ -11,13 +11,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
-use crate::cli::flags::DownloadFlags;
+use crate::cli::flags::{DownloadFlags, SourceFlags};
 use crate::data::downloads::Downloads;
 use crate::data::source::Source;
-use crate::hub::Hub;
 use crate::new_folder::NewFolder;
 use crate::printer::Printer;
-use crate::source;
 use crate::vocab::bpe::{self, Specials};
 use crate::vocab::merges::Merges;
 use crate::vocab::monster;
@@ -242,6 +240,8 @@ struct TrimArgs {
     /// Keep only these added tokens, and those that the tokenizer puts around a text, instead of all.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     specials: Vec<String>,
+    #[command(flatten)]
+    source: SourceFlags,
 }
 
 impl TrimArgs {
@@ -283,9 +283,9 @@ impl TrimArgs {
         if path.is_file() {
             return Ok(path.to_path_buf());
         }
-        source::find(&self.from, &Hub::from_env())
-            .with_context(|| format!("{} does not exist", self.from))?;
-        let file = source::locate(&self.from)?.join(TOKENIZER);
+        let sources = self.source.open();
+        sources.find(&self.from).with_context(|| format!("{} does not exist", self.from))?;
+        let file = sources.locate(&self.from)?.folder.join(TOKENIZER);
         if !file.is_file() {
             bail!("{} has no {TOKENIZER}; only vocabularies with merges can be trimmed", self.from);
         }

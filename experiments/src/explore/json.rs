@@ -14,6 +14,9 @@ use super::{Outcome, Position};
 pub struct Head<'a> {
     /// The model.
     pub model: &'a str,
+    /// That it is not what its name means elsewhere, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
     /// Where it computes.
     pub device: String,
     /// In which precision.

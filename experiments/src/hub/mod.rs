@@ -23,6 +23,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use cache::RepositoryCache;
 pub use dataset::{Dataset, DatasetFile, DatasetPath};
+use patience::{Attempt, Trouble};
 use pull::Pull;
 pub use pull::{Pulled, PulledFile};
 use repository::Kind;
@@ -104,6 +105,38 @@ impl Hub {
         self.reach()?;
         let requests = Requests::new(&self.settings);
         Pull::begin(repository, &requests, &cache, printer)?.only(name)
+    }
+
+    /// Whether requests carry a token.
+    pub fn has_token(&self) -> bool {
+        self.settings.token.is_some()
+    }
+
+    /// Asks once whether the Hub has a repository, and gives up after a few seconds.
+    pub fn answers(&self, repository: &Repository) -> Result<()> {
+        self.ask_once(|requests| requests.info(repository)).map(drop)
+    }
+
+    /// How many bytes a model's files have, asked as [`Self::answers`] asks.
+    pub fn size(&self, repository: &Repository) -> Result<u64> {
+        let info = self.ask_once(|requests| requests.info(repository))?;
+        let mut files = Vec::new();
+        let mut page = Some(Requests::new(&self.settings).tree(repository, &info.sha));
+        while let Some(url) = page {
+            let (more, next) = self.ask_once(|requests| requests.page(repository, &url))?;
+            files.extend(more);
+            page = next;
+        }
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let is_needed = needed::among(&names);
+        Ok(files.iter().filter(|file| is_needed(&file.name)).map(|file| file.size).sum())
+    }
+
+    fn ask_once<T>(&self, ask: impl FnOnce(&Requests) -> Attempt<T>) -> Result<T> {
+        ask(&Requests::hasty(&self.settings)).map_err(|trouble| match trouble {
+            Trouble::Lasting(error) => error,
+            Trouble::Passing { reason, .. } => anyhow!("the Hub does not answer: {reason}"),
+        })
     }
 
     fn cache_of(&self, repository: &Repository) -> RepositoryCache {

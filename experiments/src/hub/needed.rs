@@ -32,6 +32,16 @@ pub(super) fn is_single<'a>(mut published: impl Iterator<Item = &'a str>) -> boo
     published.any(|name| name == WEIGHTS)
 }
 
+/// Which of a repository's files a model needs, told by their names alone.
+pub(super) fn among(names: &[&str]) -> impl Fn(&str) -> bool {
+    let is_single = is_single(names.iter().copied());
+    move |name| {
+        let is_part = name.ends_with(".safetensors") && !name.contains('/');
+        let is_weight = if is_single { name == WEIGHTS } else { is_part };
+        is_weight || name.ends_with(".vocab") || SMALL.contains(&name)
+    }
+}
+
 /// Names of the weight files of a folder; `None` where its index cannot be read.
 pub(super) fn weight_files(folder: &Path) -> Option<Vec<String>> {
     let index = folder.join(INDEX);

@@ -9,10 +9,12 @@ use anyhow::anyhow;
 use hf_hub::api::RepoInfo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use ureq::config::{Config, ConfigBuilder};
 use ureq::http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LINK, LOCATION, RANGE,
 };
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode};
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, BodyReader, Error};
 
 use super::address::{escaped, host, is_same_origin, joined};
@@ -27,6 +29,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that is silent for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// What can do without the Hub waits for it no longer.
+const HASTE: Duration = Duration::from_secs(4);
 
 const MOST_REDIRECTS: usize = 10;
 const LARGEST_INFO: u64 = 64 << 20;
@@ -89,14 +94,20 @@ struct Answer {
 impl Requests {
     /// Sets the client up; sends nothing.
     pub(super) fn new(settings: &Settings) -> Self {
-        let config = Agent::config_builder()
-            .max_redirects(0)
-            .http_status_as_error(false)
+        let config = config()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(SILENCE))
             .timeout_recv_response(Some(SILENCE * 2))
-            .user_agent(concat!("spec/", env!("CARGO_PKG_VERSION")))
             .build();
+        Self::with(config, settings)
+    }
+
+    /// As [`Self::new`], for small answers that come soon or are not waited for.
+    pub(super) fn hasty(settings: &Settings) -> Self {
+        Self::with(config().timeout_global(Some(HASTE)).build(), settings)
+    }
+
+    fn with(config: Config, settings: &Settings) -> Self {
         Self {
             agent: config.into(),
             endpoint: settings.endpoint.clone(),
@@ -251,6 +262,13 @@ impl Requests {
             Subject { repository, file, endpoint: &self.endpoint, has_token: self.token.is_some() };
         Err(subject.refused(status, answer.response.headers()))
     }
+}
+
+fn config() -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .user_agent(concat!("spec/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Why there is no answer. What the network does passes; what the settings say does not.

@@ -5,7 +5,7 @@ use super::{
     CATEGORY_COLUMNS, case_rows, category_rows, estimate, headline, method_note, model, remarks,
     shown, whole,
 };
-use crate::bench::record::{CaseSummary, Estimate, Header, Metrics, Report};
+use crate::bench::record::{CaseSummary, Estimate, Header, Metrics, ModelInfo, Report};
 
 /// The whole page.
 pub fn render(report: &Report) -> String {
@@ -100,6 +100,14 @@ fn command_line(arguments: &[String]) -> String {
     arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
+/// Where a model comes from.
+fn place(model: &ModelInfo) -> String {
+    match model.source.as_str() {
+        "" => model.path.clone(),
+        source => format!("{source} {}", model.path),
+    }
+}
+
 /// What else is needed to run this again.
 fn provenance(header: &Header) -> Vec<[String; 2]> {
     let settings = &header.settings;
@@ -107,8 +115,8 @@ fn provenance(header: &Header) -> Vec<[String; 2]> {
     let rows = [
         ("version", header.version.clone()),
         ("started", header.started.clone()),
-        ("draft", format!("{}; {}", model(&header.draft), header.draft.path)),
-        ("target", format!("{}; {}", model(&header.target), header.target.path)),
+        ("draft", format!("{}; {}", model(&header.draft), place(&header.draft))),
+        ("target", format!("{}; {}", model(&header.target), place(&header.target))),
         ("device", format!("{}, {}, {} threads", header.device, header.dtype, header.threads)),
         ("torch", header.torch.clone()),
         ("seed", header.seed.to_string()),

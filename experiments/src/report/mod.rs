@@ -3,6 +3,7 @@
 //! `table` and `markdown`. Nothing here prints.
 
 pub mod markdown;
+pub mod next;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -374,8 +375,9 @@ fn headline(report: &Report) -> [String; 2] {
 }
 
 fn model(model: &ModelInfo) -> String {
+    let note = model.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
     format!(
-        "{}: {}, {} parameters, {} tokens ({}), context {}",
+        "{}: {}, {} parameters, {} tokens ({}), context {}{note}",
         model.name,
         model.architecture,
         scaled(model.parameters, &["", "K", "M", "B"], 1e3),

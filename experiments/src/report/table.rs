@@ -121,6 +121,8 @@ pub(super) mod tests {
         ModelInfo {
             name: name.to_owned(),
             path: format!("/models/{name}"),
+            source: "folder".to_owned(),
+            note: None,
             architecture: "llama".to_owned(),
             parameters,
             vocabulary,
