@@ -10,6 +10,8 @@
 #   resume      a run that kill -9 ended goes on with the losses of one that was not killed, within
 #               1e-4; it says whether they are the same bit for bit
 #   distill     a draft that learns a target's laws in bf16 is accepted more often
+#   pair        experiments/train-pair.sh from vocabularies to int8 files, 20 steps a model, and the
+#               bundled pair on the GPU by every method (benchmarks/bundled.sh)
 #   speed       tokens a second beside PyTorch, plain and compiled (benchmarks/train.sh)
 #
 # `--only "resume speed"` runs these parts alone. `--device cpu` runs the script itself where there is
@@ -18,7 +20,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 device=cuda
-parts="doctor tests decoding precisions resume distill speed"
+parts="doctor tests decoding precisions resume distill pair speed"
 steps=200
 shared=$root/../shared
 while [ $# -gt 0 ]; do
@@ -155,14 +157,20 @@ sys.exit(0 if rates[-1] > rates[0] else 1)
 PY
 }
 
+pair() {
+    experiments/train-pair.sh "$out/pair" --device "$device" --corpus "$shared/corpus" --steps 20
+    [ ! -f experiments/bundled/stentor2/config.json ] ||
+        benchmarks/bundled.sh "$out/bundled" --device "$device"
+}
+
 speed() {
     benchmarks/train.sh --device "$device"
 }
 
 for part in $parts; do
     case $part in
-        doctor | tests | decoding | precisions | resume | distill | speed) ;;
-        *) echo "gpu.sh: no part $part; parts are doctor, tests, decoding, precisions, resume, distill, speed" >&2
+        doctor | tests | decoding | precisions | resume | distill | pair | speed) ;;
+        *) echo "gpu.sh: no part $part; parts are doctor, tests, decoding, precisions, resume, distill, pair, speed" >&2
             exit 2 ;;
     esac
     echo "==> $part"

@@ -27,7 +27,8 @@ const TOKENIZER_FILES: [&str; 4] =
 /// Flags of `spec train`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A built-in recipe (stentor2, stentor, stentor-30m, er, nano) or a TOML file.
+    /// A built-in recipe (stentor2, stentor2-cpu, spec-24m, spec-24m-cpu, stentor,
+    /// stentor-30m, er, nano) or a TOML file.
     #[arg(long, value_name = "NAME|FILE", required_unless_present = "resume")]
     recipe: Option<String>,
     /// Change a value of the recipe; repeatable.

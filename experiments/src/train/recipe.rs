@@ -14,9 +14,10 @@ use crate::distill::settings::Distillation;
 use crate::registry;
 
 /// The built-in recipes.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("stentor2", include_str!("../../recipes/stentor2.toml")),
     ("stentor2-cpu", include_str!("../../recipes/stentor2-cpu.toml")),
+    ("spec-24m", include_str!("../../recipes/spec-24m.toml")),
     ("spec-24m-cpu", include_str!("../../recipes/spec-24m-cpu.toml")),
     ("stentor", include_str!("../../recipes/stentor.toml")),
     ("stentor-30m", include_str!("../../recipes/stentor-30m.toml")),
