@@ -17,4 +17,4 @@ pub use propose::{Method, Proposer};
 pub use round::{Clock, Phase, Seconds, Tally};
 pub use side::Side;
 pub use speculate::{Finish, Generation, Limits, Prompt, speculate};
-pub use verify::{Laws, TokenVerifier, Verdict, Verifier};
+pub use verify::{BlockVerifier, Laws, TokenVerifier, Verdict, Verification, Verifier};

@@ -15,7 +15,8 @@ use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
 use target::propose::Nothing;
 use target::{
-    Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier, Verifier, speculate,
+    BlockVerifier, Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier,
+    Verifier, speculate,
 };
 
 const FEWEST_P: f64 = 1e-6;
@@ -150,11 +151,15 @@ fn cases() -> Vec<(Pair, Method)> {
 }
 
 fn holds(pair: Pair, method: Method) {
+    holds_by(pair, method, &TokenVerifier);
+}
+
+fn holds_by(pair: Pair, method: Method, verifier: &dyn Verifier) {
     for sampling in settings() {
         let mut bench = Bench::new(pair, Some(method), sampling, 3);
         let law = bench.law();
         assert!((law.values().sum::<f64>() - 1.0).abs() < 1e-9);
-        let (counts, accepted) = bench.sample(&TokenVerifier, draws());
+        let (counts, accepted) = bench.sample(verifier, draws());
         let p = p_value(&counts, &law);
         assert!(p >= FEWEST_P, "{pair:?} {method} {sampling:?}: p = {p:e}");
         assert!(accepted > 0, "{pair:?} {method} {sampling:?}: nothing was ever accepted");
@@ -177,6 +182,26 @@ fn chi_square_slem() {
 fn chi_square_tli() {
     for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Tli) {
         holds(pair, method);
+    }
+}
+
+#[test]
+fn chi_square_blocks() {
+    for (pair, method) in cases().into_iter().filter(|(_, method)| *method != Method::Slem) {
+        holds_by(pair, method, &BlockVerifier);
+    }
+}
+
+#[test]
+fn blocks_accept_no_fewer_and_single_candidates_alike() {
+    for (pair, method) in [(Pair::Same, Method::Identity), (Pair::Monster, Method::Tli)] {
+        let accepted = |gamma, verifier: &dyn Verifier| {
+            Bench::new(pair, Some(method), Sampling::at(1.0), gamma).sample(verifier, draws()).1
+        };
+        let (tokens, blocks) = (accepted(4, &TokenVerifier), accepted(4, &BlockVerifier));
+        assert!(blocks > tokens, "{pair:?} {method}: {blocks} by blocks, {tokens} by tokens");
+        let (tokens, blocks) = (accepted(1, &TokenVerifier), accepted(1, &BlockVerifier));
+        assert_eq!(tokens, blocks, "{pair:?} {method}");
     }
 }
 
@@ -204,6 +229,7 @@ fn acceptance_by_the_drafts_probability_is_found() {
 #[test]
 fn a_permuted_law_is_found() {
     is_found(&TokenVerifier, |proposer| Box::new(PermutesLaw(proposer)));
+    is_found(&BlockVerifier, |proposer| Box::new(PermutesLaw(proposer)));
 }
 
 /// The output law of the rejection rule over whole texts.

@@ -10,7 +10,7 @@ pub mod summary;
 use std::path::PathBuf;
 
 use draft::{Compute, Sampling};
-use target::Method;
+use target::{Method, Verification};
 
 use crate::cli::bench::{LongPrompts, Template};
 use crate::source::Sources;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub sources: Sources,
     /// The method, or `None` for the pair's default.
     pub method: Option<Method>,
+    /// How sampled candidates are verified.
+    pub verification: Verification,
     /// Candidates a round, at most.
     pub gamma: usize,
     /// How the target's logits become its law.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use target::Verification;
 pub use target::{Finish, Seconds, Tally as Counts};
 
 use serde::{Deserialize, Serialize};
@@ -193,6 +194,9 @@ pub struct Settings {
     pub method: String,
     /// Who or what chose it.
     pub method_reason: String,
+    /// How sampled candidates are verified.
+    #[serde(default)]
+    pub verification: Verification,
     /// Candidate target tokens a step.
     pub gamma: usize,
     /// Temperature of the target.

@@ -7,7 +7,7 @@ use align::Overlap;
 use anyhow::{Result, bail};
 use draft::Randomness;
 use target::propose::{Nothing, slem};
-use target::{Generation, Limits, Method, Proposer, Side, TokenVerifier, speculate};
+use target::{Generation, Limits, Method, Proposer, Side, speculate};
 
 use super::Plan;
 use super::files::RunFiles;
@@ -133,6 +133,7 @@ fn settings(plan: &Plan, method: Method, reason: &str) -> Settings {
     Settings {
         method: method.name().to_owned(),
         method_reason: reason.to_owned(),
+        verification: plan.verification,
         gamma: plan.gamma,
         temperature: plan.sampling.temperature,
         draft_temperature: plan.draft_temperature,
@@ -233,7 +234,14 @@ impl Bench<'_> {
         let randomness = Randomness { seed: plan.seed, prompt: key };
         let mut nothing = Nothing;
         let proposer: &mut dyn Proposer = if plain { &mut nothing } else { self.proposer.as_mut() };
-        Ok(speculate(self.target, proposer, &TokenVerifier, &prompt.pair, &limits, randomness)?)
+        Ok(speculate(
+            self.target,
+            proposer,
+            plan.verification.verifier(),
+            &prompt.pair,
+            &limits,
+            randomness,
+        )?)
     }
 
     /// Compares greedy ids. At a first difference the logits of the two ids are looked up again.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use draft::Sampling;
-use target::Method;
+use target::{Method, Verification};
 
 use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, check_at_least_one};
 use crate::bench::Plan;
@@ -75,6 +75,10 @@ pub struct Args {
     /// identity, slem or tli [default: identity where the vocabularies are the same, else slem].
     #[arg(long)]
     method: Option<Method>,
+    /// How sampled candidates are verified: token by token, or a block of them at once. Candidates
+    /// that were not drawn have one way only.
+    #[arg(long, default_value_t = Verification::Token)]
+    verify: Verification,
     /// Candidate target tokens a round, at most.
     #[arg(long, default_value_t = 5)]
     gamma: usize,
@@ -167,6 +171,7 @@ impl Args {
             target,
             sources,
             method: self.method,
+            verification: self.verify,
             gamma: self.gamma,
             sampling,
             draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use draft::config::ModelConfig;
 use draft::{Compute, Sampling};
 use serde_json::{Value, json};
-use target::Method;
+use target::{Method, Verification};
 
 use super::bench::{LongPrompts, Template};
 use super::flags::{DeviceFlags, DownloadFlags, SourceFlags, check_at_least_one};
@@ -216,6 +216,7 @@ impl BenchFlags {
             target: run.pair.settings.target.clone(),
             sources: run.pair.sources.clone(),
             method: self.method.or_else(|| run.pair.method()),
+            verification: Verification::Token,
             gamma: self.gamma,
             sampling: Sampling::at(self.temperature),
             draft_temperature: self.temperature,

@@ -121,6 +121,7 @@ fn provenance(header: &Header) -> Vec<[String; 2]> {
         ("torch", header.torch.clone()),
         ("seed", header.seed.to_string()),
         ("method", format!("{} ({})", settings.method, settings.method_reason)),
+        ("verification", settings.verification.to_string()),
         ("gamma", settings.gamma.to_string()),
         ("temperature", settings.temperature.to_string()),
         ("draft temperature", settings.draft_temperature.to_string()),

@@ -8,6 +8,8 @@ pub mod table;
 
 use std::collections::BTreeMap;
 
+use target::Verification;
+
 use crate::bench::record::{
     CaseSummary, CostSpeedup, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report,
     SecondsShare,
@@ -352,9 +354,13 @@ fn headline(report: &Report) -> [String; 2] {
         1 => String::new(),
         repeats => format!(", {repeats} repeats"),
     };
+    let blocks = match settings.verification {
+        Verification::Token => "",
+        Verification::Block => ", verified by blocks",
+    };
     [
         format!(
-            "{} drafts for {}: {}, gamma {}, temperature {}",
+            "{} drafts for {}: {}{blocks}, gamma {}, temperature {}",
             header.draft.name,
             header.target.name,
             settings.method,

@@ -147,6 +147,7 @@ pub(super) mod tests {
             ignore_eos: false,
             long_prompts: "skip".to_owned(),
             template: "chat".to_owned(),
+            verification: target::Verification::Token,
             tail_policy: "drop".to_owned(),
             limit: Some(6),
         }

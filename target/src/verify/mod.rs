@@ -1,10 +1,17 @@
 //! From the target's laws, a proposal and randomness to the emitted tokens. Verifiers see no draft,
 //! no tokenizer and no tensor. Each rule is a pure function in a file of its own.
 
+pub mod block;
 pub mod exact;
 pub mod rejection;
 
+use std::fmt;
+use std::str::FromStr;
+
 use draft::{Law, Purpose, Randomness};
+use serde::{Deserialize, Serialize};
+
+pub use block::BlockVerifier;
 
 use crate::error::SpeculateError;
 use crate::proposal::{Origin, Proposal};
@@ -35,6 +42,55 @@ pub trait Verifier {
         randomness: Randomness,
         position: usize,
     ) -> Result<Verdict, SpeculateError>;
+}
+
+/// The names of the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verification {
+    /// Candidate by candidate.
+    #[default]
+    Token,
+    /// A chain of sampled candidates at once.
+    Block,
+}
+
+impl Verification {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Token, Self::Block];
+
+    /// The name that users type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Block => "block",
+        }
+    }
+
+    /// The rule.
+    pub fn verifier(self) -> &'static dyn Verifier {
+        match self {
+            Self::Token => &TokenVerifier,
+            Self::Block => &BlockVerifier,
+        }
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Verification {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+            .ok_or_else(|| format!("unknown verification `{name}`; it is token or block"))
+    }
 }
 
 /// What happens at one node.

@@ -34,8 +34,14 @@ pub fn accepts(p: f64, q: f64, uniform: f64) -> bool {
 
 /// The unnormalised residual (p − q)⁺, ids ascending, ids without mass left out.
 pub fn residual<'a>(p: &'a Law, q: &'a Law) -> impl Iterator<Item = (u32, f64)> + 'a {
+    scaled(1.0, p, q)
+}
+
+/// The residual of a share of the target's law: (weight · p − q)⁺.
+pub fn scaled<'a>(weight: f64, p: &'a Law, q: &'a Law) -> impl Iterator<Item = (u32, f64)> + 'a {
     let mut proposal = q.entries().peekable();
     p.entries().filter_map(move |(id, mass)| {
+        let mass = weight * mass;
         while proposal.next_if(|&(other, _)| other < id).is_some() {}
         let q_mass = proposal.next_if(|&(other, _)| other == id).map_or(0.0, |(_, mass)| mass);
         (mass > q_mass).then_some((id, mass - q_mass))
