@@ -60,12 +60,17 @@ pub trait LanguageModel {
     /// is as it was before.
     fn extend(&mut self, ids: &[u32], wanted: Wanted) -> Result<Logits, ModelError>;
 
-    /// Reads a tree of ids behind the cached ones: `parents[i]` is the index of the node before
-    /// `ids[i]`, earlier than `i`, or `None` for a node right behind the cache. Gives the logits
-    /// behind every node. The nodes stay in the cache in the order given until
+    /// Reads nodes of a tree that hangs behind the first `base` cached ids; what is cached behind
+    /// those are nodes of it that were read before. `parents` has all nodes, the known ones first:
+    /// the index of the node before each, an earlier one, or `None` right behind the `base` ids.
+    /// Gives the logits behind each of `ids`. The nodes stay in the cache in the order given until
     /// [`Self::keep_path`] or [`Self::truncate`].
-    fn extend_tree(&mut self, ids: &[u32], parents: &[Option<usize>])
-    -> Result<Logits, ModelError>;
+    fn extend_tree(
+        &mut self,
+        base: usize,
+        ids: &[u32],
+        parents: &[Option<usize>],
+    ) -> Result<Logits, ModelError>;
 
     /// After [`Self::extend_tree`] from a cache of `base` ids: keeps the nodes of `path` (from the
     /// root down) and forgets the others.

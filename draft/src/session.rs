@@ -111,14 +111,15 @@ impl Session {
         Ok(logits)
     }
 
-    /// Reads a tree of ids behind the cached ones and gives the logits behind each. To be followed
-    /// by [`Self::keep_path`].
+    /// Reads nodes of a tree behind the first `base` cached ids, as
+    /// [`LanguageModel::extend_tree`] does. To be followed by [`Self::keep_path`].
     pub fn read_tree(
         &mut self,
+        base: usize,
         ids: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Logits, ModelError> {
-        let logits = self.model.extend_tree(ids, parents)?;
+        let logits = self.model.extend_tree(base, ids, parents)?;
         self.ids.extend_from_slice(ids);
         self.last = None;
         Ok(logits)

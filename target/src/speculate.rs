@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
             let mut parents = vec![None];
             let below = |parent: Option<usize>| Some(parent.map_or(0, |parent| parent + 1));
             parents.extend(proposal.nodes().iter().map(|node| below(node.parent)));
-            session.read_tree(&ids, &parents)?
+            session.read_tree(session.ids().len(), &ids, &parents)?
         };
         Ok((base, logits))
     }

@@ -97,22 +97,23 @@ impl LanguageModel for ToyModel {
 
     fn extend_tree(
         &mut self,
+        base: usize,
         ids: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Logits, ModelError> {
-        let base = self.ids.len();
+        let known = self.ids.len() - base;
+        self.ids.extend_from_slice(ids);
         let mut values = Vec::new();
-        for node in 0..ids.len() {
+        for node in known..parents.len() {
             let (mut path, mut at) = (Vec::new(), Some(node));
             while let Some(index) = at {
-                path.push(ids[index]);
+                path.push(self.ids[base + index]);
                 at = parents[index];
             }
             path.reverse();
             let prefix = [&self.ids[..base], &path].concat();
             values.extend_from_slice(&self.table.logits(&prefix));
         }
-        self.ids.extend_from_slice(ids);
         Ok(Logits::new(values, self.table.rows))
     }
 

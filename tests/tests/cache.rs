@@ -120,7 +120,10 @@ proptest! {
                 }
                 Step::Tree(nodes) => {
                     let (tree_ids, parents) = tree(&nodes);
-                    used.extend_tree(&tree_ids, &parents).unwrap();
+                    let (base, half) = (ids.len(), nodes.len() / 2);
+                    // In two parts: nodes may hang below nodes that were read before.
+                    used.extend_tree(base, &tree_ids[..half], &parents[..half]).unwrap();
+                    used.extend_tree(base, &tree_ids[half..], &parents).unwrap();
                     let path = path_to(nodes.len() - 1, &parents);
                     used.keep_path(ids.len(), &path);
                     ids.extend(path.iter().map(|&node| tree_ids[node]));
@@ -140,16 +143,27 @@ proptest! {
         kind in prop::sample::select(&KINDS[..]),
         nodes in prop::collection::vec((0..ROWS, 0usize..8), 1..9),
         prompt in prop::collection::vec(0..ROWS, 1..14),
+        parts in (0usize..5, 0usize..5).prop_map(|(a, b)| (a, a + b)),
     ) {
         let (mut model, mut single) = (tiny(kind), tiny(kind));
         let (ids, parents) = tree(&nodes);
         model.extend(&prompt, Wanted::Last).unwrap();
-        let all = model.extend_tree(&ids, &parents).unwrap();
+        let base = prompt.len();
+        let parts = [0..parts.0, parts.0..parts.1, parts.1..ids.len()];
+        let parts = parts.map(|part| part.start.min(ids.len())..part.end.min(ids.len()));
+        let read: Vec<Vec<f32>> = parts
+            .into_iter()
+            .flat_map(|part| {
+                let own = &ids[part.clone()];
+                let logits = model.extend_tree(base, own, &parents[..part.end]).unwrap();
+                (0..own.len()).map(move |row| logits.row(row).to_vec()).collect::<Vec<_>>()
+            })
+            .collect();
         for node in 0..ids.len() {
             let branch: Vec<u32> = path_to(node, &parents).iter().map(|&node| ids[node]).collect();
             single.truncate(0);
             let alone = single.extend(&[&prompt[..], &branch].concat(), Wanted::Last).unwrap();
-            let far = distance(all.row(node), alone.last());
+            let far = distance(&read[node], alone.last());
             prop_assert!(far < TOLERANCE, "{far} at {node}");
             prop_assert_eq!(branch.len(), depths(&parents)[node] + 1);
         }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::placement::{Placement, Span};
+use super::placement::{Placement, Span, Tree};
 use super::recurrence::{Pass, Recurrence};
 use super::stack::{Layer, Mixing, Stack};
 use crate::cache::KvCache;
@@ -95,11 +95,7 @@ impl Network {
     }
 
     /// Runs the layers on ids behind the cached ones and gives the stream `[n, hidden]`.
-    fn pass(
-        &mut self,
-        ids: &[u32],
-        parents: Option<&[Option<usize>]>,
-    ) -> Result<Tensor, ModelError> {
+    fn pass(&mut self, ids: &[u32], tree: Option<Tree<'_>>) -> Result<Tensor, ModelError> {
         let _guard = tch::no_grad_guard();
         let Compute { kind, device } = self.compute;
         let (past, count) = (self.cache.length(), ids.len());
@@ -110,10 +106,11 @@ impl Network {
         let indices: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let indices = Tensor::f_from_slice(&indices)?.f_to_device(device)?;
         let mut stream = self.stack.embed(&indices)?;
-        let span = Span { past, count, parents };
+        let span = Span { past, count, tree };
         let placement = Placement::new(span, self.window, &self.rope, (kind, device))?;
         let chain: Vec<Option<usize>> = (0..count).map(|node| node.checked_sub(1)).collect();
-        let parents = parents.unwrap_or(&chain);
+        // Models with delta nets read a tree from its root on.
+        let parents = tree.map_or(&chain[..], |tree| tree.parents);
         let windows = self.recurrence.windows(parents);
         let mut traces = Vec::new();
         for layer in &self.stack.layers {
@@ -186,6 +183,7 @@ impl LanguageModel for Network {
 
     fn extend_tree(
         &mut self,
+        base: usize,
         ids: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Logits, ModelError> {
@@ -195,10 +193,21 @@ impl LanguageModel for Network {
         self.check(ids)?;
         self.catch_up()?;
         let before = self.ids.len();
-        let read = self.pass(ids, Some(parents)).and_then(|stream| self.logits(&[stream]));
-        self.ids.extend_from_slice(ids);
+        let known = self.ids[base..].to_vec();
+        // A delta net has no cache of nodes to begin from: the whole tree is read again.
+        let again = !self.recurrence.is_empty() && !known.is_empty();
+        if again {
+            self.truncate(base);
+            self.catch_up()?;
+        }
+        let nodes = if again { [&known, ids].concat() } else { ids.to_vec() };
+        let read = self.pass(&nodes, Some(Tree { base, parents })).and_then(|stream| {
+            let first = (nodes.len() - ids.len()) as i64;
+            self.logits(&[stream.f_narrow(0, first, ids.len() as i64)?])
+        });
+        self.ids.extend_from_slice(&nodes);
         if read.is_err() {
-            self.truncate(before);
+            self.truncate(if again { base } else { before });
         }
         read
     }

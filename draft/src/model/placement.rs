@@ -12,8 +12,16 @@ use crate::rope::{Rope, Rotation};
 pub(super) struct Span<'a> {
     pub(super) past: usize,
     pub(super) count: usize,
-    /// Parents in a tree; `None` for ids in a row.
-    pub(super) parents: Option<&'a [Option<usize>]>,
+    /// The tree that they are the last nodes of; `None` for ids in a row.
+    pub(super) tree: Option<Tree<'a>>,
+}
+
+/// A tree of ids behind the first `base` cached ones, its nodes cached or being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tree<'a> {
+    pub(super) base: usize,
+    /// Of all its nodes.
+    pub(super) parents: &'a [Option<usize>],
 }
 
 /// What attention needs to know of the positions of a pass.
@@ -47,23 +55,24 @@ impl Placement {
         (kind, device): (Kind, Device),
     ) -> Result<Self, ModelError> {
         let (past, count) = (span.past, span.count);
-        let first = window.map_or(0, |window| (past + 1).saturating_sub(window));
-        let rotation = match span.parents {
+        let least = span.tree.map_or(past, |tree| tree.base);
+        let first = window.map_or(0, |window| (least + 1).saturating_sub(window));
+        let rotation = match span.tree {
             None => rope.rows(past, count),
-            Some(parents) => rope.rows_at(&positions(past, parents)?.f_to_device(device)?),
+            Some(tree) => rope.rows_at(&positions(tree, count)?.f_to_device(device)?),
         };
-        let view = match span.parents {
+        let view = match span.tree {
             None if count == 1 => View::All,
             None if past == 0 && window.is_none_or(|window| count <= window) => View::Causal,
             None => {
                 let own = Tensor::f_arange_start(past as i64, (past + count) as i64, INDEX)?;
                 View::Masked(additive(&visible(&own, first, past + count, window)?, kind, device)?)
             }
-            Some(parents) => {
-                let own = positions(past, parents)?;
-                let cached = visible(&own, first, past, window)?;
-                let tree = ancestors(parents, window)?;
-                View::Masked(additive(&Tensor::f_cat(&[cached, tree], 1)?, kind, device)?)
+            Some(tree) => {
+                let own = positions(tree, count)?;
+                let cached = visible(&own, first, tree.base, window)?;
+                let nodes = ancestors(tree.parents, count, window)?;
+                View::Masked(additive(&Tensor::f_cat(&[cached, nodes], 1)?, kind, device)?)
             }
         };
         Ok(Self { rotation, first: first as i64, view })
@@ -72,8 +81,11 @@ impl Placement {
 
 const INDEX: (Kind, Device) = (Kind::Int64, Device::Cpu);
 
-fn positions(past: usize, parents: &[Option<usize>]) -> Result<Tensor, ModelError> {
-    let places: Vec<i64> = depths(parents).iter().map(|depth| (past + depth) as i64).collect();
+/// Positions of the last `count` nodes of a tree.
+fn positions(tree: Tree<'_>, count: usize) -> Result<Tensor, ModelError> {
+    let depths = depths(tree.parents);
+    let own = depths[depths.len() - count..].iter();
+    let places: Vec<i64> = own.map(|depth| (tree.base + depth) as i64).collect();
     Ok(Tensor::f_from_slice(&places)?)
 }
 
@@ -93,18 +105,23 @@ fn visible(
     })
 }
 
-/// Which nodes of a tree each node sees: itself and its ancestors within the window, `[n, n]`.
-fn ancestors(parents: &[Option<usize>], window: Option<usize>) -> Result<Tensor, ModelError> {
-    let count = parents.len();
-    let mut seen = vec![false; count * count];
-    for node in 0..count {
-        let (mut at, mut left) = (Some(node), window.unwrap_or(count));
+/// Which nodes of a tree each of its last `count` nodes sees: itself and its ancestors within the
+/// window, `[count, nodes]`.
+fn ancestors(
+    parents: &[Option<usize>],
+    count: usize,
+    window: Option<usize>,
+) -> Result<Tensor, ModelError> {
+    let nodes = parents.len();
+    let mut seen = vec![false; count * nodes];
+    for (row, node) in (nodes - count..nodes).enumerate() {
+        let (mut at, mut left) = (Some(node), window.unwrap_or(nodes));
         while let Some(index) = at.filter(|_| left > 0) {
-            seen[node * count + index] = true;
+            seen[row * nodes + index] = true;
             (at, left) = (parents[index], left - 1);
         }
     }
-    Ok(Tensor::f_from_slice(&seen)?.f_view([count as i64, count as i64])?)
+    Ok(Tensor::f_from_slice(&seen)?.f_view([count as i64, nodes as i64])?)
 }
 
 fn additive(visible: &Tensor, kind: Kind, device: Device) -> Result<Tensor, ModelError> {
