@@ -39,6 +39,11 @@ impl Logits {
         &self.values[index * self.width..(index + 1) * self.width]
     }
 
+    /// All rows.
+    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+
     /// The last row.
     pub fn last(&self) -> &[f32] {
         self.row(self.rows() - 1)

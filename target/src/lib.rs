@@ -9,6 +9,7 @@ pub mod propose;
 pub mod round;
 pub mod side;
 pub mod speculate;
+pub mod trie;
 pub mod verify;
 
 pub use error::SpeculateError;

@@ -158,15 +158,16 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Room for candidates: what is left of the tokens to emit minus one, and of the context.
-    fn budget(&self) -> usize {
+    /// Candidates in a row, and in all: what is left of the tokens to emit minus one, and of the
+    /// context.
+    fn budget(&self) -> (usize, usize) {
         let left = self.limits.max_new.saturating_sub(self.emitted.len());
         let room = self.target.session.model().context().saturating_sub(self.context.ids().len());
-        self.limits.gamma.min(left.saturating_sub(1)).min(room)
+        (self.limits.gamma.min(left.saturating_sub(1)).min(room), room)
     }
 
     fn propose(&mut self, proposer: &mut dyn Proposer) -> Result<Proposal, SpeculateError> {
-        let budget = self.budget();
+        let (budget, room) = self.budget();
         if budget == 0 {
             return Ok(Proposal::default());
         }
@@ -174,6 +175,7 @@ impl<'a> Run<'a> {
             target: self.target,
             committed: &self.context,
             budget,
+            room,
             ignore_eos: self.limits.ignore_eos,
             position: self.emitted.len(),
             randomness: self.randomness,

@@ -13,7 +13,8 @@ use support::chi_square::p_value;
 use support::mutants::{Mutant, PermutesLaw};
 use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
-use target::propose::Nothing;
+use target::propose::tree::Size;
+use target::propose::{Nothing, Settings};
 use target::{
     BlockVerifier, Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier,
     Verifier, speculate,
@@ -88,7 +89,11 @@ impl Bench {
         let context = |side: &Side| Context::of_text(&side.tokenizer, PROMPT.as_bytes()).unwrap();
         let prompt = target::Prompt { target: context(&target), draft: context(&draft) };
         let proposer: Box<dyn Proposer> = match method {
-            Some(method) => method.proposer(draft, &target, sampling.temperature).unwrap(),
+            Some(method) => {
+                let size = Size { nodes: 6, beam: 3 };
+                let settings = Settings { temperature: sampling.temperature, size };
+                method.proposer(draft, &target, settings).unwrap()
+            }
             None => Box::new(Nothing),
         };
         let limits = Limits { gamma, max_new: EMITTED, ignore_eos: false, sampling };
@@ -145,7 +150,7 @@ fn settings() -> Vec<Sampling> {
 fn cases() -> Vec<(Pair, Method)> {
     let mut cases = vec![(Pair::Same, Method::Identity)];
     for pair in [Pair::Same, Pair::Crossing, Pair::Characters, Pair::Monster, Pair::Capcode] {
-        cases.extend([(pair, Method::Slem), (pair, Method::Tli)]);
+        cases.extend([Method::Slem, Method::Tli, Method::Tree].map(|method| (pair, method)));
     }
     cases
 }
@@ -186,8 +191,16 @@ fn chi_square_tli() {
 }
 
 #[test]
+fn chi_square_tree() {
+    for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Tree) {
+        holds(pair, method);
+    }
+}
+
+#[test]
 fn chi_square_blocks() {
-    for (pair, method) in cases().into_iter().filter(|(_, method)| *method != Method::Slem) {
+    let has_law = |method| [Method::Identity, Method::Tli].contains(&method);
+    for (pair, method) in cases().into_iter().filter(|(_, method)| has_law(*method)) {
         holds_by(pair, method, &BlockVerifier);
     }
 }
@@ -358,7 +371,7 @@ fn greedy_ids_of_every_method_equal_plain_decoding() {
 fn a_model_drafting_for_itself_is_always_accepted() {
     let mut bench = Bench::new(Pair::Same, Some(Method::Identity), Sampling::GREEDY, 4);
     let draft = side(target_tokenizer(Pair::Same), TARGET_SEED);
-    bench.proposer = Method::Identity.proposer(draft, &bench.target, 0.0).unwrap();
+    bench.proposer = Method::Identity.proposer(draft, &bench.target, Settings::at(0.0)).unwrap();
     bench.limits.max_new = 40;
     bench.limits.ignore_eos = true;
     let generation = bench.run(&TokenVerifier, 0).unwrap();
@@ -371,7 +384,7 @@ fn a_model_drafting_for_itself_is_always_accepted() {
 fn identity_refuses_two_vocabularies() {
     let target = side(target_tokenizer(Pair::Crossing), TARGET_SEED);
     let draft = side(draft_tokenizer(Pair::Crossing), DRAFT_SEED);
-    let refused = Method::Identity.proposer(draft, &target, 1.0).map(drop);
+    let refused = Method::Identity.proposer(draft, &target, Settings::at(1.0)).map(drop);
     assert!(matches!(refused, Err(SpeculateError::VocabulariesDiffer)));
 }
 
@@ -381,7 +394,7 @@ proptest! {
     /// Counts agree with what was emitted, whatever the limits.
     #[test]
     fn counts_are_consistent(
-        case in 0usize..11,
+        case in 0..cases().len(),
         gamma in 1usize..7,
         max_new in 1usize..30,
         ignore_eos: bool,
@@ -401,7 +414,9 @@ proptest! {
         let accepted: u64 = tally.acceptance_by_position.iter().sum();
         prop_assert_eq!(accepted, tally.num_accepted_draft_tokens);
         let proposed: u64 = tally.proposed_by_position.iter().sum();
-        prop_assert_eq!(proposed, tally.num_draft_tokens);
+        // A tree proposes several candidates for one position.
+        prop_assert!(proposed <= tally.num_draft_tokens);
+        prop_assert!(method == Method::Tree || proposed == tally.num_draft_tokens);
         prop_assert!(tally.num_step_tokens <= tally.num_accepted_draft_tokens + tally.steps());
         let ends = generation.ids.iter().filter(|&&id| bench.target.is_end(id)).count();
         prop_assert!(ignore_eos || ends <= 1);

@@ -9,7 +9,7 @@ use align::{Context, Tokenizer};
 use draft::{Model, Randomness, Sampling, Session};
 use serde_json::Value;
 use support::shared;
-use target::propose::Nothing;
+use target::propose::{Nothing, Settings};
 use target::{
     Generation, Limits, Method, Prompt, Proposer, Side, SpeculateError, TokenVerifier, speculate,
 };
@@ -61,7 +61,7 @@ fn check(draft: &Path, target: &Path, prompts: &[String], max_new: usize, sample
             .iter()
             .map(|text| Prompt { target: context(&target, text), draft: context(&draft, text) })
             .collect();
-        let mut proposer = method.proposer(draft, &target, 0.0).unwrap();
+        let mut proposer = method.proposer(draft, &target, Settings::at(0.0)).unwrap();
         let (mut ties, mut accepted) = (0, 0);
         for (index, prompt) in prompts.iter().enumerate() {
             let plain = run(&mut target, &mut Nothing, prompt, &greedy, index).unwrap();

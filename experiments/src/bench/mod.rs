@@ -10,6 +10,8 @@ pub mod summary;
 use std::path::PathBuf;
 
 use draft::{Compute, Sampling};
+use target::propose::Settings;
+use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use crate::cli::bench::{LongPrompts, Template};
@@ -28,7 +30,9 @@ pub struct Plan {
     pub method: Option<Method>,
     /// How sampled candidates are verified.
     pub verification: Verification,
-    /// Candidates a round, at most.
+    /// How large a tree is.
+    pub size: Size,
+    /// Candidates in a row, at most.
     pub gamma: usize,
     /// How the target's logits become its law.
     pub sampling: Sampling,
@@ -56,4 +60,11 @@ pub struct Plan {
     pub seed: u64,
     /// Folder of the run's files.
     pub out: Option<PathBuf>,
+}
+
+impl Plan {
+    /// What the method is told.
+    pub fn proposing(&self) -> Settings {
+        Settings { temperature: self.draft_temperature, size: self.size }
+    }
 }

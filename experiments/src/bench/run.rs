@@ -53,7 +53,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let (method, reason) = choose(plan, &draft, &target);
     let mut bench = Bench {
         report: empty_report(plan, &draft, &target, info, (method, reason)),
-        proposer: method.proposer(draft.side, &target.side, plan.draft_temperature)?,
+        proposer: method.proposer(draft.side, &target.side, plan.proposing())?,
         target: &mut target.side,
         plan,
         records: Vec::new(),

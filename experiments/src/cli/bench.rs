@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use draft::Sampling;
+use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, check_at_least_one};
@@ -72,16 +73,22 @@ pub struct Args {
     source: SourceFlags,
     #[command(flatten)]
     downloads: DownloadFlags,
-    /// identity, slem or tli [default: identity where the vocabularies are the same, else slem].
+    /// identity, slem, tli or tree [default: identity where the vocabularies are the same, else slem].
     #[arg(long)]
     method: Option<Method>,
     /// How sampled candidates are verified: token by token, or a block of them at once. Candidates
     /// that were not drawn have one way only.
     #[arg(long, default_value_t = Verification::Token)]
     verify: Verification,
-    /// Candidate target tokens a round, at most.
+    /// Candidate target tokens in a row, at most.
     #[arg(long, default_value_t = 5)]
     gamma: usize,
+    /// Method tree: candidates of a round, at most.
+    #[arg(long, default_value_t = Size::default().nodes, value_name = "N")]
+    tree_nodes: usize,
+    /// Method tree: texts that the draft reads at once.
+    #[arg(long, default_value_t = Size::default().beam, value_name = "N")]
+    beam: usize,
     #[command(flatten)]
     sampling: SamplingFlags,
     /// Temperature of the draft, for methods with a proposal law [default: --temperature].
@@ -152,6 +159,8 @@ impl Args {
         self.compute.check()?;
         check_at_least_one(&[
             ("--gamma", self.gamma),
+            ("--tree-nodes", self.tree_nodes),
+            ("--beam", self.beam),
             ("--max-new", self.max_new),
             ("--repeats", self.repeats as usize),
             ("--limit", self.limit.unwrap_or(1)),
@@ -173,6 +182,7 @@ impl Args {
             method: self.method,
             verification: self.verify,
             gamma: self.gamma,
+            size: Size { nodes: self.tree_nodes, beam: self.beam },
             sampling,
             draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),
             prompts: self.prompts.clone(),

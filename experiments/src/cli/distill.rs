@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use draft::config::ModelConfig;
 use draft::{Compute, Sampling};
 use serde_json::{Value, json};
+use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use super::bench::{LongPrompts, Template};
@@ -218,6 +219,7 @@ impl BenchFlags {
             method: self.method.or_else(|| run.pair.method()),
             verification: Verification::Token,
             gamma: self.gamma,
+            size: Size::default(),
             sampling: Sampling::at(self.temperature),
             draft_temperature: self.temperature,
             prompts: Some(self.prompts.clone().unwrap_or_else(|| run.prompts())),

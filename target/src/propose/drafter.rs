@@ -2,7 +2,9 @@
 //! What every method with a draft model has in common; it chooses no candidates.
 
 use align::{Context, DecodeState};
+use draft::Logits;
 
+use super::beams::Beams;
 use crate::error::SpeculateError;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
@@ -12,17 +14,44 @@ pub(super) struct Drafter {
     pub(super) side: Side,
     context: Context,
     drafted: u64,
+    grown: Option<Grown>,
+}
+
+/// A tree of ids that is in the cache.
+struct Grown {
+    /// The ids of the text that it hangs behind.
+    context: Vec<u32>,
+    /// Ids in the cache before it.
+    base: usize,
+    ids: Vec<u32>,
+    parents: Vec<Option<usize>>,
+}
+
+impl Grown {
+    /// The nodes that the text has run through since.
+    fn path(&self, ids: &[u32]) -> Vec<usize> {
+        let Some(fresh) = ids.strip_prefix(&self.context[..]) else { return Vec::new() };
+        let (mut path, mut at) = (Vec::new(), None);
+        for id in fresh {
+            let child =
+                (0..self.ids.len()).find(|&node| self.parents[node] == at && self.ids[node] == *id);
+            let Some(node) = child else { break };
+            path.push(node);
+            at = Some(node);
+        }
+        path
+    }
 }
 
 impl Drafter {
     pub(super) fn new(side: Side) -> Self {
-        Self { side, context: Context::default(), drafted: 0 }
+        Self { side, context: Context::default(), drafted: 0, grown: None }
     }
 
     pub(super) fn begin(&mut self, prompt: &Context, clock: &mut Clock) {
         clock.enter(Phase::Draft);
         self.side.session.reset();
-        self.drafted = 0;
+        (self.drafted, self.grown) = (0, None);
         self.context = prompt.clone();
     }
 
@@ -49,6 +78,10 @@ impl Drafter {
     /// Brings the cache to the text, with room for `room` more ids.
     pub(super) fn read(&mut self, room: usize, clock: &mut Clock) -> Result<(), SpeculateError> {
         clock.enter(Phase::Draft);
+        if let Some(grown) = self.grown.take() {
+            let path = grown.path(self.context.ids());
+            self.side.session.keep_path(grown.base, &path);
+        }
         let head = self.side.head_of(self.context.ids());
         self.side.session.advance_window(self.context.ids(), head, room)?;
         Ok(())
@@ -59,9 +92,22 @@ impl Drafter {
         self.side.session.last_logits()
     }
 
-    /// Counts an id that the draft chose.
-    pub(super) fn count_drafted(&mut self) {
-        self.drafted += 1;
+    /// Reads the newest level of a tree of texts and gives the logits behind each of them.
+    pub(super) fn read_tree(&mut self, beams: &Beams) -> Result<Logits, SpeculateError> {
+        let fresh = beams.fresh();
+        let (ids, parents) = beams.slots();
+        let known = ids.len() - fresh.len();
+        let session = &mut self.side.session;
+        let base = session.ids().len() - known;
+        let logits = session.read_tree(base, &fresh, parents)?;
+        let (context, parents) = (self.context.ids().to_vec(), parents.to_vec());
+        self.grown = Some(Grown { context, base, ids, parents });
+        Ok(logits)
+    }
+
+    /// Counts ids that the draft chose.
+    pub(super) fn count_drafted(&mut self, ids: usize) {
+        self.drafted += ids as u64;
     }
 
     /// Reads an id that the draft chose.

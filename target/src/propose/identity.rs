@@ -89,7 +89,7 @@ impl Proposer for Identity {
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
             let token = law.draw(key);
             proposal.append(token, Origin::Sampled(law));
-            self.drafter.count_drafted();
+            self.drafter.count_drafted(1);
             if step + 1 == round.budget || round.ends_with(token) {
                 break;
             }

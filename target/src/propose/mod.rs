@@ -1,11 +1,14 @@
 //! Methods that turn a draft model into candidates for the target. One file a method; each gives
 //! target tokens with the exact law they were drawn from, or says that they were not drawn.
 
+mod beams;
 mod drafter;
 pub mod identity;
 pub mod nothing;
+mod reading;
 pub mod slem;
 pub mod tli;
+pub mod tree;
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,6 +26,7 @@ pub use identity::Identity;
 pub use nothing::Nothing;
 pub use slem::Slem;
 pub use tli::Tli;
+pub use tree::Tree;
 
 /// What a proposer may look at when it proposes.
 pub struct Round<'a> {
@@ -32,6 +36,8 @@ pub struct Round<'a> {
     pub committed: &'a Context,
     /// At most this many candidates in a row.
     pub budget: usize,
+    /// At most this many candidates in all.
+    pub room: usize,
     /// Whether an end of text is a token like any other.
     pub ignore_eos: bool,
     /// Emitted tokens so far.
@@ -81,11 +87,29 @@ pub enum Method {
     Slem,
     /// Token-level intersection.
     Tli,
+    /// A tree of texts encoded again, exact match.
+    Tree,
+}
+
+/// What a method may be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Temperature of the draft's law.
+    pub temperature: f64,
+    /// How large a tree is.
+    pub size: tree::Size,
+}
+
+impl Settings {
+    /// A draft's law at that temperature, and trees of the usual size.
+    pub fn at(temperature: f64) -> Self {
+        Self { temperature, size: tree::Size::default() }
+    }
 }
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Identity, Self::Slem, Self::Tli];
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Slem, Self::Tli, Self::Tree];
 
     /// The name that users type.
     pub fn name(self) -> &'static str {
@@ -93,6 +117,7 @@ impl Method {
             Self::Identity => "identity",
             Self::Slem => "slem",
             Self::Tli => "tli",
+            Self::Tree => "tree",
         }
     }
 
@@ -105,18 +130,19 @@ impl Method {
         }
     }
 
-    /// Builds the method's proposer. `temperature` is that of the draft's law, for methods that
-    /// have one.
+    /// Builds the method's proposer.
     pub fn proposer(
         self,
         draft: Side,
         target: &Side,
-        temperature: f64,
+        settings: Settings,
     ) -> Result<Box<dyn Proposer>, SpeculateError> {
+        let Settings { temperature, size } = settings;
         Ok(match self {
             Self::Identity => Box::new(Identity::new(draft, target, temperature)?),
             Self::Slem => Box::new(Slem::new(draft)),
             Self::Tli => Box::new(Tli::new(draft, target, temperature)),
+            Self::Tree => Box::new(Tree::new(draft, size, temperature)),
         })
     }
 }

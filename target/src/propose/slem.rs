@@ -2,9 +2,10 @@
 //! encoded for the target, and the target's own draws are followed as long as they match. Needs no
 //! proposal law and is lossless at every temperature.
 
-use align::{Context, Encoding, unicode};
+use align::{Context, Encoding};
 
 use super::drafter::Drafter;
+use super::reading::{complete, read};
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
@@ -47,26 +48,6 @@ impl Slem {
         }
         best
     }
-
-    /// The drafted bytes as the target reads them: composed, where its text is.
-    fn read_by(&self, round: &Round<'_>, bytes: &[u8]) -> Result<Encoding, SpeculateError> {
-        let composed = self.drafter.side.tokenizer.decomposes()
-            && !bytes.is_ascii()
-            && unicode::is_composed(round.committed.text());
-        let bytes = if composed { unicode::compose(bytes) } else { bytes.to_vec() };
-        Ok(round.committed.continuation(&round.target.tokenizer, &bytes)?)
-    }
-}
-
-/// How many of the encoded tokens can no longer change when more text follows.
-fn complete(encoding: &Encoding, bytes_end: bool, round: &Round<'_>) -> usize {
-    let Some(&last) = encoding.ids.last() else { return 0 };
-    if bytes_end {
-        return encoding.ids.len();
-    }
-    let vocabulary = round.target.tokenizer.vocabulary();
-    let open = vocabulary.has_extension(&vocabulary.decode(&[last]));
-    encoding.ids.len() - usize::from(open)
 }
 
 impl Proposer for Slem {
@@ -103,7 +84,7 @@ impl Proposer for Slem {
         let mut encoding = Encoding::default();
         for step in 0..limit {
             let Some(id) = self.choose() else { break };
-            self.drafter.count_drafted();
+            self.drafter.count_drafted(1);
             let vocabulary = self.drafter.side.tokenizer.vocabulary();
             if !vocabulary.is_token(id) {
                 drafted.ended = !round.ignore_eos;
@@ -111,7 +92,7 @@ impl Proposer for Slem {
             }
             clock.enter(Phase::Align);
             vocabulary.advance(&mut state, id, &mut drafted.bytes);
-            encoding = self.read_by(round, &drafted.bytes)?;
+            encoding = read(round, &self.drafter.side.tokenizer, &drafted.bytes)?;
             clock.enter(Phase::Draft);
             if complete(&encoding, false, round) >= round.budget || step + 1 == limit {
                 break;

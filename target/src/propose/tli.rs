@@ -94,7 +94,7 @@ impl Proposer for Tli {
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
             let token = law.draw(key);
             proposal.append(token, Origin::Sampled(law));
-            self.drafter.count_drafted();
+            self.drafter.count_drafted(1);
             let pair = map.binary_search_by_key(&token, |&(target_id, _)| target_id);
             let (Ok(index), false) = (pair, round.ends_with(token)) else { break };
             if step + 1 == round.budget {

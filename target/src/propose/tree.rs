@@ -1,0 +1,157 @@
+//! Trees of strings: the texts that the draft holds most probable, each encoded for the target, merged
+//! into a tree of target tokens of which the most probable places are proposed. The target draws for
+//! itself and its draws are followed down the tree, so that no proposal law is needed, and the method is
+//! lossless at every temperature (trees: SpecInfer, 2305.09781; strings: Timor et al., 2502.05202).
+
+use align::Context;
+
+use super::beams::Beams;
+use super::drafter::Drafter;
+use super::reading::{complete, read};
+use super::{Proposer, Round};
+use crate::error::SpeculateError;
+use crate::proposal::Proposal;
+use crate::round::{Clock, Phase, Tally};
+use crate::side::Side;
+use crate::trie::Trie;
+
+/// How far a token is believed to be whole at the end of the drafted text, where a longer one could
+/// still form.
+const OPEN: f64 = 0.5;
+
+/// How large the tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Candidates of a round, at most.
+    pub nodes: usize,
+    /// Texts that the draft reads at once.
+    pub beam: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { nodes: 16, beam: 8 }
+    }
+}
+
+/// A draft that proposes many texts at once.
+pub struct Tree {
+    drafter: Drafter,
+    draftable: Vec<u32>,
+    size: Size,
+    temperature: f64,
+}
+
+impl Tree {
+    /// A method around a draft. `temperature` is that of the law by which texts are ranked; at 0 it is
+    /// the draft's own.
+    pub fn new(draft: Side, size: Size, temperature: f64) -> Self {
+        let draftable = draft.draftable();
+        let temperature = if temperature > 0.0 { temperature } else { 1.0 };
+        Self { drafter: Drafter::new(draft), draftable, size, temperature }
+    }
+
+    /// Adds the tokens of the texts from `first` on, and those of their ends where nothing follows.
+    fn settle(
+        &self,
+        (beams, first): (&Beams, usize),
+        known: &mut Vec<Vec<u32>>,
+        trie: &mut Trie,
+        round: &Round<'_>,
+    ) -> Result<(), SpeculateError> {
+        for text in &beams.texts()[first..] {
+            let mut encoding = read(round, &self.drafter.side.tokenizer, &text.bytes)?;
+            encoding.ids.truncate(complete(&encoding, text.ended, round));
+            let mut tokens = encoding.ids;
+            if text.ended && !round.ignore_eos {
+                tokens.extend(round.target.eos.first());
+            }
+            let before = text.before.map_or(&[][..], |before| &known[before]);
+            let shared = before.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
+            trie.add(&tokens, shared, text.log_mass.exp());
+            known.push(tokens);
+        }
+        Ok(())
+    }
+
+    /// Adds the tokens that the live texts end in and that might still grow.
+    fn add_open(
+        &self,
+        beams: &Beams,
+        trie: &mut Trie,
+        round: &Round<'_>,
+    ) -> Result<(), SpeculateError> {
+        for text in beams.live() {
+            let encoding = read(round, &self.drafter.side.tokenizer, &text.bytes)?;
+            let whole = complete(&encoding, false, round);
+            if whole < encoding.ids.len() {
+                trie.add(&encoding.ids, whole, text.log_mass.exp() * OPEN);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Proposer for Tree {
+    fn name(&self) -> &'static str {
+        "tree"
+    }
+
+    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
+        self.drafter.begin(prompt, clock);
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        _tokens: &[u32],
+        bytes: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError> {
+        self.drafter.commit(bytes, clock)
+    }
+
+    fn propose(
+        &mut self,
+        round: &Round<'_>,
+        clock: &mut Clock,
+    ) -> Result<Proposal, SpeculateError> {
+        clock.enter(Phase::Align);
+        let context = self.drafter.side.session.model().context();
+        let levels = (2 + 4 * round.budget).min(context / (4 * self.size.beam)).max(1);
+        let nodes = self.size.nodes.min(round.room);
+        let mut beams = Beams::new(self.drafter.state(), self.size.beam, self.temperature);
+        self.drafter.read(levels * self.size.beam, clock)?;
+        let (mut trie, mut known) = (Trie::default(), Vec::new());
+        let mut logits = None;
+        for level in 0..levels {
+            let vocabulary = self.drafter.side.tokenizer.vocabulary();
+            let first = match &logits {
+                None => {
+                    let row = std::iter::once(self.drafter.logits());
+                    beams.grow(row, &self.draftable, vocabulary)
+                }
+                Some(rows) => beams.grow(draft::Logits::iter(rows), &self.draftable, vocabulary),
+            };
+            clock.enter(Phase::Align);
+            self.drafter.count_drafted(beams.texts().len() - first);
+            self.settle((&beams, first), &mut known, &mut trie, round)?;
+            let (_, least) = trie.best(nodes, round.budget);
+            // A text behind a live one is no more probable than that.
+            let likeliest =
+                beams.live().map(|text| text.log_mass).fold(f64::NEG_INFINITY, f64::max);
+            if level + 1 == levels || likeliest.exp() <= least {
+                break;
+            }
+            clock.enter(Phase::Draft);
+            logits = Some(self.drafter.read_tree(&beams)?);
+        }
+        clock.enter(Phase::Align);
+        self.add_open(&beams, &mut trie, round)?;
+        Ok(trie.best(nodes, round.budget).0)
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.drafter.count(tally);
+    }
+}

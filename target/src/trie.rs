@@ -1,0 +1,167 @@
+//! Texts as target tokens, merged into a tree: which tokens may follow, and how probable each is.
+//! Knows numbers and ids only, no model and no text.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use crate::proposal::{Origin, Proposal};
+
+/// A token at its place.
+#[derive(Clone, Debug)]
+struct Place {
+    token: u32,
+    parent: Option<usize>,
+    mass: f64,
+    children: Vec<usize>,
+}
+
+/// A tree of target tokens with the probability that the text runs through each.
+#[derive(Clone, Debug, Default)]
+pub struct Trie {
+    places: Vec<Place>,
+    roots: Vec<usize>,
+}
+
+/// A place that waits to be chosen: the most probable first, and among equals the one found first.
+#[derive(PartialEq)]
+struct Waiting {
+    mass: f64,
+    place: usize,
+    depth: usize,
+}
+
+impl Eq for Waiting {}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.mass.total_cmp(&other.mass).then(other.place.cmp(&self.place))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Trie {
+    /// Adds a text of probability `mass`, of which the first `known` tokens have been credited by a
+    /// shorter text that it goes on from.
+    pub fn add(&mut self, tokens: &[u32], known: usize, mass: f64) {
+        let mut at = None;
+        for (depth, &token) in tokens.iter().enumerate() {
+            let place = self.child(at, token);
+            if depth >= known {
+                self.places[place].mass += mass;
+            }
+            at = Some(place);
+        }
+    }
+
+    fn child(&mut self, parent: Option<usize>, token: u32) -> usize {
+        let fresh = self.places.len();
+        let siblings = match parent {
+            Some(parent) => &self.places[parent].children,
+            None => &self.roots,
+        };
+        let found = siblings.iter().copied().find(|&place| self.places[place].token == token);
+        found.unwrap_or_else(|| {
+            self.places.push(Place { token, parent, mass: 0.0, children: Vec::new() });
+            match parent {
+                Some(parent) => self.places[parent].children.push(fresh),
+                None => self.roots.push(fresh),
+            }
+            fresh
+        })
+    }
+
+    /// The places of the largest probability, `count` of them and none deeper than `depth` tokens,
+    /// each behind its parent; with the probability of the last, 0 where there are fewer.
+    ///
+    /// The mean number of accepted tokens is the sum of the probabilities that the text runs through
+    /// each node, so the most probable ones are the best set.
+    pub fn best(&self, count: usize, depth: usize) -> (Proposal, f64) {
+        let (mut proposal, mut least) = (Proposal::default(), 0.0);
+        let mut indices = vec![None; self.places.len()];
+        let mut waiting = BinaryHeap::new();
+        let wait = |waiting: &mut BinaryHeap<Waiting>, places: &[usize], limit: f64, depth| {
+            // A text cannot be less probable than what it runs through.
+            let entry = |&place: &usize| {
+                let mass = self.places[place].mass.min(limit);
+                Waiting { mass, place, depth }
+            };
+            waiting.extend(places.iter().map(entry));
+        };
+        wait(&mut waiting, &self.roots, f64::INFINITY, 1);
+        while proposal.len() < count {
+            let Some(Waiting { mass, place, depth: own }) = waiting.pop() else {
+                return (proposal, 0.0);
+            };
+            if own > depth {
+                continue;
+            }
+            let parent = self.places[place].parent.and_then(|parent| indices[parent]);
+            let token = self.places[place].token;
+            indices[place] = Some(proposal.branch(parent, token, Origin::Deterministic));
+            least = mass;
+            wait(&mut waiting, &self.places[place].children, mass, own + 1);
+        }
+        (proposal, least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn texts_share_their_beginnings() {
+        let mut trie = Trie::default();
+        trie.add(&[1], 0, 0.7);
+        trie.add(&[1, 2], 1, 0.4);
+        trie.add(&[1, 3], 1, 0.2);
+        trie.add(&[4], 0, 0.25);
+        let (proposal, least) = trie.best(3, 5);
+        let found: Vec<(u32, Option<usize>)> =
+            proposal.nodes().iter().map(|node| (node.token, node.parent)).collect();
+        assert_eq!(found, [(1, None), (2, Some(0)), (4, None)]);
+        assert!((least - 0.25).abs() < 1e-15);
+        let (shallow, least) = trie.best(3, 1);
+        assert_eq!(shallow.len(), 2, "nothing else stands so near");
+        assert_eq!(least, 0.0);
+    }
+
+    proptest! {
+        /// No other set of as many nodes, closed under parents, has a larger sum.
+        #[test]
+        fn the_set_is_the_best(masses in prop::collection::vec(0.01f64..1.0, 7), count in 1usize..6) {
+            // A full binary tree of depth 3, each mass a share of its parent's.
+            let mut trie = Trie::default();
+            let mut whole = vec![0.0; 7];
+            let paths: [&[u32]; 7] = [&[0], &[1], &[0, 0], &[0, 1], &[1, 0], &[1, 1], &[0, 0, 0]];
+            let parents = [None, None, Some(0), Some(0), Some(1), Some(1), Some(2)];
+            for (place, path) in paths.iter().enumerate() {
+                whole[place] = masses[place] * parents[place].map_or(1.0, |parent: usize| whole[parent]);
+                trie.add(path, path.len() - 1, whole[place]);
+            }
+            let (proposal, _) = trie.best(count, 5);
+            let sum = |places: &[usize]| -> f64 { places.iter().map(|&place| whole[place]).sum() };
+            let chosen: Vec<usize> = (0..proposal.len())
+                .map(|node| {
+                    let path = proposal.path_to(Some(node));
+                    paths.iter().position(|own| *own == path).unwrap()
+                })
+                .collect();
+            let best = (0u32..1 << 7)
+                .filter(|set| set.count_ones() as usize == count)
+                .map(|set| (0..7).filter(|place| set >> place & 1 == 1).collect::<Vec<usize>>())
+                .filter(|set| {
+                    set.iter().all(|&place| parents[place].is_none_or(|parent| set.contains(&parent)))
+                })
+                .map(|set| sum(&set))
+                .fold(0.0, f64::max);
+            prop_assert!((sum(&chosen) - best).abs() < 1e-12);
+        }
+    }
+}
