@@ -191,6 +191,7 @@ mod tests {
 
         fn extend_tree(
             &mut self,
+            _base: usize,
             ids: &[u32],
             _parents: &[Option<usize>],
         ) -> Result<Logits, ModelError> {

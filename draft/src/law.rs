@@ -83,6 +83,58 @@ impl Law {
         drawn.expect("a law has mass")
     }
 
+    /// Draws different ids one after the other, each from the law without those before it; fewer than
+    /// `count` where fewer have mass. The first is that of [`Self::draw`].
+    pub fn draws(&self, key: Key, count: usize) -> Vec<u32> {
+        match self {
+            Self::Point(id) => vec![*id; count.min(1)],
+            Self::Dense(weights) => {
+                let ids = weights.logs.iter().enumerate();
+                key.draw_many(ids.map(|(id, &log)| (id as u32, log)), count)
+            }
+            Self::Sparse(ids, weights) => {
+                key.draw_many(ids.iter().copied().zip(weights.logs.iter().copied()), count)
+            }
+        }
+    }
+
+    /// The most probable ids, in that order, the smaller id first among equals; fewer than `count`
+    /// where fewer have mass, and always less than all, so that the law has mass without them.
+    pub fn largest(&self, count: usize) -> Vec<u32> {
+        let mut found: Vec<(u32, f64)> = self.logs().filter(|(_, log)| log.is_finite()).collect();
+        let count = count.min(found.len().saturating_sub(1));
+        let by_weight = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if count == 0 {
+            return Vec::new();
+        }
+        found.select_nth_unstable_by(count - 1, by_weight);
+        found.truncate(count);
+        found.sort_by(by_weight);
+        found.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The law where none of `ids` is drawn.
+    #[must_use]
+    pub fn without(&self, ids: &[u32]) -> Self {
+        if ids.is_empty() {
+            return self.clone();
+        }
+        Self::sparse(self.logs().filter(|(id, _)| !ids.contains(id)).collect())
+    }
+
+    /// Ids and their log-weights.
+    fn logs(&self) -> Box<dyn Iterator<Item = (u32, f64)> + '_> {
+        match self {
+            Self::Point(id) => Box::new(std::iter::once((*id, 0.0))),
+            Self::Dense(weights) => {
+                Box::new(weights.logs.iter().enumerate().map(|(id, &log)| (id as u32, log)))
+            }
+            Self::Sparse(ids, weights) => {
+                Box::new(ids.iter().copied().zip(weights.logs.iter().copied()))
+            }
+        }
+    }
+
     /// Ids that have mass, with their probabilities, ids ascending.
     pub fn entries(&self) -> Box<dyn Iterator<Item = (u32, f64)> + '_> {
         match self {
@@ -116,6 +168,24 @@ mod tests {
             let sparse = Law::sparse(logs.iter().enumerate().map(|(id, &l)| (id as u32, l)).collect());
             let key = Randomness { seed: 1, prompt }.key(0, Purpose::Target);
             prop_assert_eq!(Law::dense(logs).draw(key), sparse.draw(key));
+        }
+
+        #[test]
+        fn draws_without_replacement_are_draws_from_what_is_left(
+            logs in prop::collection::vec(-5.0f64..5.0, 1..20), count in 1usize..6, prompt: u64,
+        ) {
+            let law = Law::dense(logs);
+            let key = Randomness { seed: 1, prompt }.key(0, Purpose::Target);
+            let drawn = law.draws(key, count);
+            for (index, &id) in drawn.iter().enumerate() {
+                // Each id has noise of its own, so that the next of a list is the first without it.
+                prop_assert_eq!(id, law.without(&drawn[..index]).draw(key));
+            }
+            let largest = law.largest(count);
+            for (index, &id) in largest.iter().enumerate() {
+                let rest = law.without(&largest[..index]);
+                prop_assert!(rest.entries().all(|(_, p)| p <= rest.probability(id)));
+            }
         }
     }
 }

@@ -61,6 +61,12 @@ impl Key {
         unit(self.bits(u32::MAX))
     }
 
+    /// The number in (0, 1) that belongs to the candidate at `index`; the first is
+    /// [`Self::uniform`].
+    pub fn uniform_of(self, index: usize) -> f64 {
+        unit(self.bits(u32::MAX - index as u32))
+    }
+
     /// Random bits that belong to `id` (the output function of `SplitMix64`).
     pub fn bits(self, id: u32) -> u64 {
         let mut bits = self.0.wrapping_add((u64::from(id) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -89,6 +95,23 @@ impl Key {
             }
         }
         winner
+    }
+}
+
+impl Key {
+    /// Draws different ids one after the other, each as [`Self::draw`] would without those before it
+    /// (Kool et al., "Stochastic Beams", 1903.06059): the largest sums of weight and noise, in order.
+    pub fn draw_many(self, weights: impl Iterator<Item = (u32, f64)>, count: usize) -> Vec<u32> {
+        let mut best: Vec<(f64, u32)> = Vec::with_capacity(count + 1);
+        for (id, weight) in weights.filter(|(_, weight)| *weight > f64::NEG_INFINITY) {
+            let value = weight - (-(-unit(self.bits(id))).ln_1p()).ln();
+            let place = best.partition_point(|(other, _)| *other >= value);
+            if place < count {
+                best.insert(place, (value, id));
+                best.truncate(count);
+            }
+        }
+        best.into_iter().map(|(_, id)| id).collect()
     }
 }
 

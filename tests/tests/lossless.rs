@@ -13,6 +13,7 @@ use support::chi_square::p_value;
 use support::mutants::{Mutant, PermutesLaw};
 use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
+use target::propose::siblings::Siblings;
 use target::propose::tree::Size;
 use target::propose::{Nothing, Settings};
 use target::{
@@ -91,7 +92,8 @@ impl Bench {
         let proposer: Box<dyn Proposer> = match method {
             Some(method) => {
                 let size = Size { nodes: 6, beam: 3 };
-                let settings = Settings { temperature: sampling.temperature, size };
+                let siblings = Siblings::default();
+                let settings = Settings { temperature: sampling.temperature, size, siblings };
                 method.proposer(draft, &target, settings).unwrap()
             }
             None => Box::new(Nothing),

@@ -5,29 +5,29 @@ use align::Context;
 use draft::{Law, Purpose};
 
 use super::drafter::Drafter;
-use super::{Proposer, Round};
+use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
-use crate::proposal::{Origin, Proposal};
+use crate::proposal::Proposal;
 use crate::round::{Clock, Tally};
 use crate::side::Side;
 
 /// A draft with the target's own vocabulary.
 pub struct Identity {
     drafter: Drafter,
-    temperature: f64,
+    settings: Settings,
     /// Ids that may be proposed.
     allowed: Vec<u32>,
 }
 
 impl Identity {
     /// Fails where the vocabularies differ.
-    pub fn new(draft: Side, target: &Side, temperature: f64) -> Result<Self, SpeculateError> {
+    pub fn new(draft: Side, target: &Side, settings: Settings) -> Result<Self, SpeculateError> {
         if !draft.tokenizer.vocabulary().same_as(target.tokenizer.vocabulary()) {
             return Err(SpeculateError::VocabulariesDiffer);
         }
         let rows = target.session.model().rows();
         let allowed = draft.used().into_iter().filter(|&id| (id as usize) < rows).collect();
-        Ok(Self { drafter: Drafter::new(draft), temperature, allowed })
+        Ok(Self { drafter: Drafter::new(draft), settings, allowed })
     }
 }
 
@@ -80,17 +80,21 @@ impl Proposer for Identity {
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
         self.drafter.read(round.budget, clock)?;
-        let mut proposal = Proposal::default();
+        let (mut proposal, mut at) = (Proposal::default(), None);
+        let room = self.settings.room(round);
         for step in 0..round.budget {
             let names = self.allowed.iter().map(|&id| (id, id));
-            let Some(law) = draft_law(self.drafter.logits(), names, self.temperature) else {
+            let Some(law) = draft_law(self.drafter.logits(), names, self.settings.temperature)
+            else {
                 break;
             };
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
-            let token = law.draw(key);
-            proposal.append(token, Origin::Sampled(law));
+            let left = room - proposal.len();
+            let main = self.settings.siblings.place(&mut proposal, (at, left), law, key);
+            let token = proposal.nodes()[main].token;
+            at = Some(main);
             self.drafter.count_drafted(1);
-            if step + 1 == round.budget || round.ends_with(token) {
+            if step + 1 == round.budget || proposal.len() >= room || round.ends_with(token) {
                 break;
             }
             self.drafter.push(token)?;

@@ -6,6 +6,7 @@ mod drafter;
 pub mod identity;
 pub mod nothing;
 mod reading;
+pub mod siblings;
 pub mod slem;
 pub mod tli;
 pub mod tree;
@@ -24,6 +25,7 @@ use crate::side::Side;
 
 pub use identity::Identity;
 pub use nothing::Nothing;
+use siblings::Siblings;
 pub use slem::Slem;
 pub use tli::Tli;
 pub use tree::Tree;
@@ -98,12 +100,20 @@ pub struct Settings {
     pub temperature: f64,
     /// How large a tree is.
     pub size: tree::Size,
+    /// Candidates of each place, for methods with a law.
+    pub siblings: Siblings,
 }
 
 impl Settings {
+    /// Candidates in all, at most.
+    fn room(&self, round: &Round<'_>) -> usize {
+        let several = self.siblings.count > 1;
+        if several { self.size.nodes.min(round.room) } else { round.budget }
+    }
+
     /// A draft's law at that temperature, and trees of the usual size.
     pub fn at(temperature: f64) -> Self {
-        Self { temperature, size: tree::Size::default() }
+        Self { temperature, size: tree::Size::default(), siblings: Siblings::default() }
     }
 }
 
@@ -137,11 +147,11 @@ impl Method {
         target: &Side,
         settings: Settings,
     ) -> Result<Box<dyn Proposer>, SpeculateError> {
-        let Settings { temperature, size } = settings;
+        let Settings { temperature, size, .. } = settings;
         Ok(match self {
-            Self::Identity => Box::new(Identity::new(draft, target, temperature)?),
+            Self::Identity => Box::new(Identity::new(draft, target, settings)?),
             Self::Slem => Box::new(Slem::new(draft)),
-            Self::Tli => Box::new(Tli::new(draft, target, temperature)),
+            Self::Tli => Box::new(Tli::new(draft, target, settings)),
             Self::Tree => Box::new(Tree::new(draft, size, temperature)),
         })
     }

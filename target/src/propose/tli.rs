@@ -10,9 +10,9 @@ use draft::Purpose;
 
 use super::drafter::Drafter;
 use super::identity::draft_law;
-use super::{Proposer, Round};
+use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
-use crate::proposal::{Origin, Proposal};
+use crate::proposal::Proposal;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
@@ -22,15 +22,15 @@ type TokenMap = Rc<Vec<(u32, u32)>>;
 /// A draft that speaks in the tokens that both vocabularies have.
 pub struct Tli {
     drafter: Drafter,
-    temperature: f64,
+    settings: Settings,
     /// What the draft's tokens mean depends on the state that the text before them leaves.
     maps: HashMap<DecodeState, TokenMap>,
 }
 
 impl Tli {
     /// Computes the intersection in the clean state; others follow when they occur.
-    pub fn new(draft: Side, target: &Side, temperature: f64) -> Self {
-        let mut method = Self { drafter: Drafter::new(draft), temperature, maps: HashMap::new() };
+    pub fn new(draft: Side, target: &Side, settings: Settings) -> Self {
+        let mut method = Self { drafter: Drafter::new(draft), settings, maps: HashMap::new() };
         method.map(DecodeState::default(), target);
         method
     }
@@ -85,19 +85,23 @@ impl Proposer for Tli {
         let mut state = self.drafter.state();
         let mut map = self.map(state, round.target);
         self.drafter.read(round.budget, clock)?;
-        let mut proposal = Proposal::default();
+        let (mut proposal, mut at) = (Proposal::default(), None);
+        let room = self.settings.room(round);
         for step in 0..round.budget {
             let pairs = map.iter().copied();
-            let Some(law) = draft_law(self.drafter.logits(), pairs, self.temperature) else {
+            let Some(law) = draft_law(self.drafter.logits(), pairs, self.settings.temperature)
+            else {
                 break;
             };
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
-            let token = law.draw(key);
-            proposal.append(token, Origin::Sampled(law));
+            let left = room - proposal.len();
+            let main = self.settings.siblings.place(&mut proposal, (at, left), law, key);
+            let token = proposal.nodes()[main].token;
+            at = Some(main);
             self.drafter.count_drafted(1);
             let pair = map.binary_search_by_key(&token, |&(target_id, _)| target_id);
             let (Ok(index), false) = (pair, round.ends_with(token)) else { break };
-            if step + 1 == round.budget {
+            if step + 1 == round.budget || proposal.len() >= room {
                 break;
             }
             let (_, draft_id) = map[index];

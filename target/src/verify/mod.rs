@@ -4,14 +4,16 @@
 pub mod block;
 pub mod exact;
 pub mod rejection;
+pub mod siblings;
 
 use std::fmt;
 use std::str::FromStr;
 
-use draft::{Law, Purpose, Randomness};
+use draft::{Key, Law, Purpose, Randomness};
 use serde::{Deserialize, Serialize};
 
 pub use block::BlockVerifier;
+use siblings::Choice;
 
 use crate::error::SpeculateError;
 use crate::proposal::{Origin, Proposal};
@@ -93,17 +95,54 @@ impl FromStr for Verification {
     }
 }
 
-/// What happens at one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Go on behind this candidate.
-    Accept(usize),
-    /// Emit this token and stop.
-    Emit(u32),
+/// The random numbers of a place.
+#[derive(Clone, Copy)]
+struct Keys {
+    target: Key,
+    accept: Key,
+    residual: Key,
 }
 
-/// Verification token by token: deterministic candidates by [`exact`], sampled ones by
-/// [`rejection`].
+/// Decides about the candidates behind one node: first those that were not drawn, then the others.
+fn choose(
+    proposal: &Proposal,
+    children: &[usize],
+    law: &Law,
+    keys: Keys,
+) -> Result<Choice, SpeculateError> {
+    let (mut chosen, mut drawn) = (Vec::new(), Vec::new());
+    for &child in children {
+        let node = &proposal.nodes()[child];
+        match &node.origin {
+            Origin::Deterministic => chosen.push(node.token),
+            Origin::Sampled(q) => drawn.push((node.token, q)),
+        }
+    }
+    if drawn.is_empty() || !chosen.is_empty() {
+        let token = law.draw(keys.target);
+        if let Some(choice) = exact::follow(&chosen, token) {
+            return Ok(choice);
+        }
+        if drawn.is_empty() {
+            return Ok(Choice::Emit(token));
+        }
+    }
+    let rest;
+    let law = if chosen.is_empty() {
+        law
+    } else {
+        rest = law.without(&chosen);
+        &rest
+    };
+    let uniform = |index| keys.accept.uniform_of(index);
+    Ok(match siblings::drawn(law, &drawn, uniform, keys.residual)? {
+        Choice::Accept(index) => Choice::Accept(chosen.len() + index),
+        emit => emit,
+    })
+}
+
+/// Verification place by place: candidates that were not drawn by [`exact`], the others by
+/// [`siblings`], which for a single one is [`rejection`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenVerifier;
 
@@ -120,28 +159,17 @@ impl Verifier for TokenVerifier {
             let position = start + path.len();
             let law = laws.after(at);
             let children: Vec<usize> = proposal.children(at).collect();
-            let sampled = children.first().and_then(|&child| {
-                let node = &proposal.nodes()[child];
-                match &node.origin {
-                    Origin::Sampled(q) => Some((child, node.token, q)),
-                    Origin::Deterministic => None,
-                }
-            });
-            let step = if let Some((child, token, q)) = sampled {
-                let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
-                let residual = randomness.key(position, Purpose::Residual(start));
-                rejection::step(&law, q, token, uniform, residual)?
-                    .map_or(Step::Accept(child), Step::Emit)
-            } else {
-                let drawn = law.draw(randomness.key(position, Purpose::Target));
-                exact::step(proposal, &children, drawn)
+            let keys = Keys {
+                target: randomness.key(position, Purpose::Target),
+                accept: randomness.key(position, Purpose::Accept(start)),
+                residual: randomness.key(position, Purpose::Residual(start)),
             };
-            match step {
-                Step::Accept(child) => {
-                    path.push(child);
-                    at = Some(child);
+            match choose(proposal, &children, &law, keys)? {
+                Choice::Accept(index) => {
+                    path.push(children[index]);
+                    at = Some(children[index]);
                 }
-                Step::Emit(next) => return Ok(Verdict { path, next }),
+                Choice::Emit(next) => return Ok(Verdict { path, next }),
             }
         }
     }

@@ -3,29 +3,7 @@
 //! (p − q)⁺ / Σ (p − q)⁺. The emitted token then has law p exactly, provided that q is the law that
 //! x was drawn from.
 
-use draft::{Key, Law};
-
-use crate::error::SpeculateError;
-
-/// Decides about one candidate: `None` accepts it, otherwise the token to emit in its place.
-/// `uniform` is in (0, 1) and independent of how `token` was drawn.
-pub fn step(
-    p: &Law,
-    q: &Law,
-    token: u32,
-    uniform: f64,
-    residual_key: Key,
-) -> Result<Option<u32>, SpeculateError> {
-    let (p_token, q_token) = (p.probability(token), q.probability(token));
-    if q_token <= 0.0 {
-        return Err(SpeculateError::NotDrawnFromItsLaw { token });
-    }
-    if accepts(p_token, q_token, uniform) {
-        return Ok(None);
-    }
-    // Without any residual p equals q up to rounding, and then the candidate is a draw from p.
-    Ok(residual_key.draw(residual(p, q).map(|(id, mass)| (id, mass.ln()))))
-}
+use draft::Law;
 
 /// Whether a candidate of target probability `p` and proposal probability `q` is accepted.
 pub fn accepts(p: f64, q: f64, uniform: f64) -> bool {
@@ -57,7 +35,7 @@ mod tests {
         Law::dense(weights.iter().map(|weight| weight.ln()).collect())
     }
 
-    /// The law of what [`step`] emits, by exact enumeration over x and the acceptance.
+    /// The law of what the rule emits, by exact enumeration over x and the acceptance.
     fn emitted(p: &Law, q: &Law, size: u32) -> Vec<f64> {
         let residual: Vec<(u32, f64)> = residual(p, q).collect();
         let total: f64 = residual.iter().map(|(_, mass)| mass).sum();
@@ -103,11 +81,5 @@ mod tests {
         let rest: Vec<(u32, f64)> = residual(&p, &q).collect();
         assert_eq!(rest.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 2]);
         assert!((rest[0].1 - 0.5).abs() < 1e-15 && (rest[1].1 - 0.15).abs() < 1e-15);
-    }
-
-    #[test]
-    fn a_candidate_that_its_law_excludes_is_an_error() {
-        let (p, q) = (law(&[0.5, 0.5]), Law::Point(0));
-        assert!(step(&p, &q, 1, 0.5, Key(1)).is_err());
     }
 }
