@@ -48,6 +48,7 @@ pub struct Tokenizer {
     kind: Kind,
     vocabulary: Vocabulary,
     prefix: Vec<u32>,
+    bos: Option<u32>,
     eos: Option<u32>,
     spaces_begin_tokens: bool,
 }
@@ -138,10 +139,10 @@ impl Tokenizer {
             token.as_ref().and_then(|token| tokenizer.id_of(token.text()))
         };
         let prefix = tokenizer.prefix().to_vec();
-        let eos = id(&config.eos_token);
+        let (bos, eos) = (id(&config.bos_token), id(&config.eos_token));
         let spaces_begin_tokens = vocabulary.spaces_begin_tokens();
         let kind = Kind::HuggingFace(Box::new(tokenizer));
-        Ok(Self { kind, vocabulary, prefix, eos, spaces_begin_tokens })
+        Ok(Self { kind, vocabulary, prefix, bos, eos, spaces_begin_tokens })
     }
 
     fn from_vocab(vocab: Vocab, config: &FolderConfig) -> Self {
@@ -168,6 +169,7 @@ impl Tokenizer {
             kind: Kind::TokenMonster(Box::new(vocab)),
             vocabulary,
             prefix,
+            bos: config.bos_token_id,
             eos: config.eos_token_id,
             spaces_begin_tokens: false,
         }
@@ -204,6 +206,12 @@ impl Tokenizer {
     /// say.
     pub fn set_prefix(&mut self, ids: Vec<u32>) {
         self.prefix = ids;
+    }
+
+    /// The id that begins a text by the tokenizer's own files, where they name one, whether or not it
+    /// is put in front of texts.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
     }
 
     /// The end-of-text id that the tokenizer's own files name, where they do.

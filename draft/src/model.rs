@@ -10,6 +10,7 @@ mod network;
 mod placement;
 mod qwen3_5;
 mod recurrence;
+mod scores;
 mod stack;
 mod texts;
 
@@ -23,6 +24,7 @@ use crate::language_model::LanguageModel;
 use network::Network;
 
 pub(crate) use layers::{Linear, Loader, Weights, product_kind};
+pub use scores::{Passage, Score, score_alone};
 pub(crate) use stack::{Layer, Stack};
 pub use texts::{InStep, Texts, TopLaws};
 

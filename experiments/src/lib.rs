@@ -6,6 +6,7 @@ pub mod cli;
 pub mod data;
 pub mod distill;
 pub mod doctor;
+pub mod eval;
 pub mod explore;
 pub mod export;
 pub mod generate;

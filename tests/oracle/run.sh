@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# `make oracle`: everything that needs transformers. Some tens of minutes, and 4 GB of Python
-# packages the first time; the largest models take 12 GB of memory, and as much of TMPDIR.
+# `make oracle`: everything that needs transformers or lm-eval. Some tens of minutes, and 4 GB of
+# Python packages the first time; the largest models take 12 GB of memory, and as much of TMPDIR.
 #
 #   1. the environment (environment.sh)
 #   2. the fixtures made anew, and compared with the committed ones
 #   3. the tests of losslessness and of sampling with 100,000 draws a method and setting
 #   4. `spec bench` against transformers' generate
-#   5. every architecture and published shape against transformers, with weights by a formula; the
+#   5. `spec eval` against lm-evaluation-harness, sentence by sentence
+#   6. every architecture and published shape against transformers, with weights by a formula; the
 #      arguments of this script go there (--quick, --only NAME, --device cuda, --out FILE, ...)
 #
-# Runs all five and exits with 1 where any of them failed. SHARED names the folder with weights and
+# Runs all six and exits with 1 where any of them failed. SHARED names the folder with weights and
 # tokenizers (default: ../shared), SPEC_ORACLE_ENV that of the environment (default: .oracle).
 set -uo pipefail
 
@@ -56,6 +57,11 @@ decoding() {
     "$python" "$here/compare_greedy.py" --shared "$shared" --binary build/release/spec
 }
 
+evaluation() {
+  cargo build --release --locked --bin spec &&
+    "$python" "$here/compare_eval.py" --shared "$shared" --binary build/release/spec
+}
+
 architectures() {
   cargo build --release --locked -p spec-tests --bin logits &&
     "$python" "$here/compare_architectures.py" --binary build/release/logits "$@"
@@ -69,6 +75,7 @@ step "environment" "$here/environment.sh" "$environment" || exit 1
 step "fixtures" fixtures
 step "Rust tests" rust_tests
 step "greedy decoding" decoding
+step "evaluation" evaluation
 step "architectures" architectures "$@"
 
 if [ ${#failed[@]} -gt 0 ]; then

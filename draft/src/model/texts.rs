@@ -20,9 +20,9 @@ const LOGITS: i64 = 1 << 25;
 
 /// A model that reads many texts at once.
 pub struct Texts {
-    stack: Stack,
+    pub(super) stack: Stack,
     rope: Rope,
-    compute: Compute,
+    pub(super) compute: Compute,
     rows: usize,
     context: usize,
     cache: [i64; 2],
@@ -40,27 +40,27 @@ pub struct TopLaws {
 }
 
 impl Texts {
+    /// How many ids of each text a model of this shape reads at once: within its window attention is
+    /// plain. `None` where it reads one text at a time only.
+    pub fn context_of(shape: &Shape) -> Option<usize> {
+        let context = shape.decoder().context;
+        match shape {
+            Shape::Llama(own) => Some(own.window.map_or(context, |window| window.min(context))),
+            Shape::Qwen35(own) if own.mixers.contains(&Mixer::LinearAttention) => None,
+            Shape::Qwen35(_) => Some(context),
+        }
+    }
+
     /// Loads a model folder.
     pub fn load(folder: &Path, compute: Compute) -> Result<Self, ModelError> {
         let config = ModelConfig::read(folder)?;
-        let refuse = |reason: &str| {
+        let Some(context) = Self::context_of(&config.shape) else {
+            let reason = "a model with `linear_attention` layers cannot read many texts at once; \
+                use one with attention alone";
             let path = folder.join("config.json");
-            Err(ModelError::Config { path, reason: reason.to_owned() })
+            return Err(ModelError::Config { path, reason: reason.to_owned() });
         };
-        match &config.shape {
-            Shape::Qwen35(own) if own.mixers.contains(&Mixer::LinearAttention) => {
-                return refuse(
-                    "a model with `linear_attention` layers cannot read many texts at \
-                    once; use one with attention alone",
-                );
-            }
-            _ => {}
-        }
         let sizes = config.shape.decoder();
-        let window = match &config.shape {
-            Shape::Llama(own) => own.window,
-            Shape::Qwen35(_) => None,
-        };
         let checkpoint = Checkpoint::open(folder, &config.shape.tensors())?;
         let weights = Placed { checkpoint: &checkpoint, device: compute.device };
         let _guard = tch::no_grad_guard();
@@ -70,8 +70,7 @@ impl Texts {
             rope: Rope::new(sizes.rope, sizes.rotary_dim, 1, compute.kind, compute.device),
             compute,
             rows: sizes.vocab_size,
-            // Within its window attention is plain.
-            context: window.map_or(sizes.context, |window| window.min(sizes.context)),
+            context,
             cache: [sizes.kv_heads as i64, sizes.head_dim as i64],
         })
     }
@@ -96,16 +95,8 @@ impl Texts {
         (k, temperature): (usize, f64),
     ) -> Result<TopLaws, ModelError> {
         let _guard = tch::no_grad_guard();
-        let device = self.compute.device;
-        let ids = ids.f_to_device(device)?;
-        self.check(ids.size()[1])?;
-        let rotation = self.rope.rows(0, ids.size()[1] as usize);
-        let mut stream = self.stack.embed(&ids)?;
-        for layer in &self.stack.layers {
-            stream = layer.read_texts(&stream, &rotation)?;
-        }
-        let stream = stream.f_flatten(0, 1)?.f_index_select(0, &places.f_to_device(device)?)?;
-        let columns = columns.f_to_device(device)?;
+        let stream = self.stream_at(ids, places)?;
+        let columns = columns.f_to_device(self.compute.device)?;
         let k = (k as i64).min(columns.size()[0]);
         let (mut top, mut logs, mut mass) = (Vec::new(), Vec::new(), Vec::new());
         for piece in stream.split((LOGITS / self.rows as i64).max(1), 0) {
@@ -119,6 +110,24 @@ impl Texts {
         }
         let joined = |parts: &[Tensor]| Tensor::f_cat(parts, 0);
         Ok(TopLaws { top: joined(&top)?, logs: joined(&logs)?, mass: joined(&mass)? })
+    }
+
+    /// The stream `[places, hidden]` at `places` (indices into the flattened `ids` `[batch,
+    /// length]`).
+    pub(super) fn stream_at(
+        &mut self,
+        ids: &Tensor,
+        places: &Tensor,
+    ) -> Result<Tensor, ModelError> {
+        let device = self.compute.device;
+        let ids = ids.f_to_device(device)?;
+        self.check(ids.size()[1])?;
+        let rotation = self.rope.rows(0, ids.size()[1] as usize);
+        let mut stream = self.stack.embed(&ids)?;
+        for layer in &self.stack.layers {
+            stream = layer.read_texts(&stream, &rotation)?;
+        }
+        Ok(stream.f_flatten(0, 1)?.f_index_select(0, &places.f_to_device(device)?)?)
     }
 
     /// Begins texts that go on in step.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use draft::{Compute, Sampling};
 use target::propose::Settings;
+use target::propose::siblings::Siblings;
 use target::propose::tree::Size;
 use target::{Method, Verification};
 
@@ -32,6 +33,8 @@ pub struct Plan {
     pub verification: Verification,
     /// How large a tree is.
     pub size: Size,
+    /// Candidates of each place, for methods with a law.
+    pub siblings: Siblings,
     /// Candidates in a row, at most.
     pub gamma: usize,
     /// How the target's logits become its law.
@@ -65,6 +68,6 @@ pub struct Plan {
 impl Plan {
     /// What the method is told.
     pub fn proposing(&self) -> Settings {
-        Settings { temperature: self.draft_temperature, size: self.size }
+        Settings { temperature: self.draft_temperature, size: self.size, siblings: self.siblings }
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use target::Verification;
+use target::propose::siblings::Siblings;
+use target::propose::tree::Size;
 pub use target::{Finish, Seconds, Tally as Counts};
 
 use serde::{Deserialize, Serialize};
@@ -199,6 +201,12 @@ pub struct Settings {
     pub verification: Verification,
     /// Candidate target tokens a step.
     pub gamma: usize,
+    /// How large a tree is, where the method makes trees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Size>,
+    /// Candidates of each place, where the method has a law.
+    #[serde(default)]
+    pub siblings: Siblings,
     /// Temperature of the target.
     pub temperature: f64,
     /// Temperature of the draft.

@@ -134,6 +134,8 @@ fn settings(plan: &Plan, method: Method, reason: &str) -> Settings {
         method: method.name().to_owned(),
         method_reason: reason.to_owned(),
         verification: plan.verification,
+        tree: (method == Method::Tree).then_some(plan.size),
+        siblings: plan.siblings,
         gamma: plan.gamma,
         temperature: plan.sampling.temperature,
         draft_temperature: plan.draft_temperature,

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use draft::Sampling;
+use target::propose::siblings::{Rule, Siblings};
 use target::propose::tree::Size;
 use target::{Method, Verification};
 
@@ -83,12 +84,19 @@ pub struct Args {
     /// Candidate target tokens in a row, at most.
     #[arg(long, default_value_t = 5)]
     gamma: usize,
-    /// Method tree: candidates of a round, at most.
+    /// Candidates of a round, at most, where they form a tree.
     #[arg(long, default_value_t = Size::default().nodes, value_name = "N")]
     tree_nodes: usize,
     /// Method tree: texts that the draft reads at once.
     #[arg(long, default_value_t = Size::default().beam, value_name = "N")]
     beam: usize,
+    /// Methods identity and tli: candidates of each place, at most --tree-nodes in all.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    siblings: usize,
+    /// How they are chosen: drawn one after the other, or greedy (the most probable ones and one that
+    /// is drawn).
+    #[arg(long, default_value_t = Rule::Drawn)]
+    sibling_rule: Rule,
     #[command(flatten)]
     sampling: SamplingFlags,
     /// Temperature of the draft, for methods with a proposal law [default: --temperature].
@@ -161,6 +169,7 @@ impl Args {
             ("--gamma", self.gamma),
             ("--tree-nodes", self.tree_nodes),
             ("--beam", self.beam),
+            ("--siblings", self.siblings),
             ("--max-new", self.max_new),
             ("--repeats", self.repeats as usize),
             ("--limit", self.limit.unwrap_or(1)),
@@ -182,6 +191,7 @@ impl Args {
             method: self.method,
             verification: self.verify,
             gamma: self.gamma,
+            siblings: Siblings { count: self.siblings, rule: self.sibling_rule },
             size: Size { nodes: self.tree_nodes, beam: self.beam },
             sampling,
             draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use draft::config::ModelConfig;
 use draft::{Compute, Sampling};
 use serde_json::{Value, json};
+use target::propose::siblings::Siblings;
 use target::propose::tree::Size;
 use target::{Method, Verification};
 
@@ -220,6 +221,7 @@ impl BenchFlags {
             verification: Verification::Token,
             gamma: self.gamma,
             size: Size::default(),
+            siblings: Siblings::default(),
             sampling: Sampling::at(self.temperature),
             draft_temperature: self.temperature,
             prompts: Some(self.prompts.clone().unwrap_or_else(|| run.prompts())),

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compare;
 pub mod distill;
 pub mod doctor;
+pub mod eval;
 pub mod explore;
 pub mod export;
 pub mod flags;
@@ -45,6 +46,8 @@ enum Command {
     Generate(Box<generate::Args>),
     /// Show the most probable next tokens at each position of a text.
     Explore(Box<explore::Args>),
+    /// Evaluate one model: perplexity and bits per byte of text, or BLiMP.
+    Eval(Box<eval::Args>),
     /// Turn text into ids, or ids into text, line by line.
     Tokenize(tokenize::Args),
     /// Make a small vocabulary: build one from text, or trim a large one.
@@ -69,6 +72,7 @@ impl Cli {
             Command::Compare(args) => args.run(printer).map(|()| true),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
+            Command::Eval(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
             Command::Vocab(args) => args.run(printer).map(|()| true),
             Command::Models(args) => args.run(printer).map(|()| true),

@@ -32,19 +32,22 @@ impl Read for Counted {
     }
 }
 
+/// The content of a file, and its name without the end that says how it is compressed.
+pub(super) fn decompressed(file: impl Read + 'static, name: &str) -> Result<(&str, Box<dyn Read>)> {
+    if let Some(plain) = name.strip_suffix(".zst") {
+        Ok((plain, Box::new(zstd::Decoder::new(file)?)))
+    } else if let Some(plain) = name.strip_suffix(".gz") {
+        Ok((plain, Box::new(flate2::read::MultiGzDecoder::new(file))))
+    } else {
+        Ok((name, Box::new(file)))
+    }
+}
+
 impl Lines {
     /// Of this file, whose name says what it holds; `column` names the text of a JSON object, `read`
     /// counts bytes of the file.
     pub(super) fn open(file: File, name: &str, column: &str, read: Rc<Cell<u64>>) -> Result<Self> {
-        let file = Counted { file, read };
-        let (plain, reader): (&str, Box<dyn Read>) = if let Some(plain) = name.strip_suffix(".zst")
-        {
-            (plain, Box::new(zstd::Decoder::new(file)?))
-        } else if let Some(plain) = name.strip_suffix(".gz") {
-            (plain, Box::new(flate2::read::MultiGzDecoder::new(file)))
-        } else {
-            (name, Box::new(file))
-        };
+        let (plain, reader) = decompressed(Counted { file, read }, name)?;
         let is_jsonl = Path::new(plain).extension().is_some_and(|end| end == "jsonl");
         let reader = BufReader::with_capacity(1 << 20, reader);
         Ok(Self { reader, is_jsonl, column: column.to_owned(), line: 0 })

@@ -8,6 +8,7 @@ pub mod downloads;
 mod guarded;
 mod lines;
 pub mod mixture;
+pub mod objects;
 mod rows;
 pub mod source;
 pub mod text;

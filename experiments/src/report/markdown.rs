@@ -67,7 +67,7 @@ fn position_rows(metrics: &Metrics) -> Vec<[String; 4]> {
 }
 
 /// A Markdown table; the columns marked are set to the right.
-fn grid<const N: usize>(
+pub(crate) fn grid<const N: usize>(
     header: &[&str; N],
     right: &[bool; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -83,12 +83,12 @@ fn grid<const N: usize>(
 }
 
 /// Text that neither ends a cell or line nor opens a tag.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ").replace('<', "&lt;")
 }
 
 /// The command line as a shell takes it.
-fn command_line(arguments: &[String]) -> String {
+pub(crate) fn command_line(arguments: &[String]) -> String {
     let special = |byte: u8| !byte.is_ascii_alphanumeric() && !b"-_./:=,@+%".contains(&byte);
     let quoted = |argument: &String| {
         if argument.is_empty() || argument.bytes().any(special) {

@@ -9,6 +9,7 @@ pub mod table;
 use std::collections::BTreeMap;
 
 use target::Verification;
+use target::propose::siblings::Siblings;
 
 use crate::bench::record::{
     CaseSummary, CostSpeedup, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report,
@@ -133,7 +134,7 @@ const DEFINITIONS: [(&str, &str); 33] = [
 ];
 
 /// Three significant digits, without an exponent down to a millionth.
-fn significant(value: f64) -> String {
+pub(crate) fn significant(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
     }
@@ -358,9 +359,16 @@ fn headline(report: &Report) -> [String; 2] {
         Verification::Token => "",
         Verification::Block => ", verified by blocks",
     };
+    let tree = settings
+        .tree
+        .map_or_else(String::new, |tree| format!(", {} nodes, {} beams", tree.nodes, tree.beam));
+    let siblings = match settings.siblings {
+        Siblings { count: 1, .. } => String::new(),
+        Siblings { count, rule } => format!(", {count} candidates a place ({rule})"),
+    };
     [
         format!(
-            "{} drafts for {}: {}{blocks}, gamma {}, temperature {}",
+            "{} drafts for {}: {}{blocks}, gamma {}{tree}{siblings}, temperature {}",
             header.draft.name,
             header.target.name,
             settings.method,
@@ -380,7 +388,7 @@ fn headline(report: &Report) -> [String; 2] {
     ]
 }
 
-fn model(model: &ModelInfo) -> String {
+pub(crate) fn model(model: &ModelInfo) -> String {
     let note = model.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
     format!(
         "{}: {}, {} parameters, {} tokens ({}), context {}{note}",

@@ -148,6 +148,8 @@ pub(super) mod tests {
             long_prompts: "skip".to_owned(),
             template: "chat".to_owned(),
             verification: target::Verification::Token,
+            tree: None,
+            siblings: target::propose::siblings::Siblings::default(),
             tail_policy: "drop".to_owned(),
             limit: Some(6),
         }

@@ -58,6 +58,10 @@ pub struct Described {
     pub name: String,
     /// Its folder.
     pub folder: PathBuf,
+    /// Where that is, as [`Located`] says.
+    pub source: &'static str,
+    /// What must be said of where it comes from.
+    pub note: Option<String>,
     /// What its `config.json` says.
     pub config: ModelConfig,
     /// Its tokenizer.
@@ -89,15 +93,15 @@ impl Sources {
 
     /// Locates a model and reads all but its weights.
     pub fn describe(&self, role: &str, name: &str) -> Result<Described> {
-        let folder = self.locate_for(role, name)?.folder;
+        let Located { folder, source, note } = self.locate_for(role, name)?;
         let read = || -> Result<Described> {
             let config = ModelConfig::read(&folder)?;
             let rows = config.shape.vocab_size();
             let mut tokenizer = fitting(read_tokenizer(name, &folder)?, &folder, rows)?;
             tokenizer.pad_to(rows);
             let eos = ends(&config, Some(&tokenizer));
-            let (name, folder) = (shown_name(name, &folder), folder.clone());
-            Ok(Described { name, folder, config, tokenizer, eos })
+            let (name, folder, note) = (shown_name(name, &folder), folder.clone(), note.clone());
+            Ok(Described { name, folder, source, note, config, tokenizer, eos })
         };
         read().with_context(|| cannot_load(role, name))
     }

@@ -22,6 +22,7 @@ pub enum Rule {
 
 /// How many candidates a place has, and how they are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Siblings {
     /// At least 1.
     pub count: usize,

@@ -4,6 +4,7 @@
 //! lossless at every temperature (trees: SpecInfer, 2305.09781; strings: Timor et al., 2502.05202).
 
 use align::Context;
+use serde::{Deserialize, Serialize};
 
 use super::beams::Beams;
 use super::drafter::Drafter;
@@ -20,7 +21,8 @@ use crate::trie::Trie;
 const OPEN: f64 = 0.5;
 
 /// How large the tree is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Size {
     /// Candidates of a round, at most.
     pub nodes: usize,

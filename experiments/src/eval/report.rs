@@ -1,0 +1,138 @@
+//! What an evaluation leaves behind: `report.json`, which holds all that is needed to make it again,
+//! and the same as a Markdown page. Lays out what suites found; scores nothing.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::scorer::Cost;
+use super::{Figures, Plan, Text};
+use crate::bench::record::ModelInfo;
+use crate::doctor::torch_version;
+use crate::report::markdown::{command_line, escaped, grid};
+use crate::report::{model, significant, whole};
+use crate::source::Described;
+
+/// Version of the schema of records and reports of evaluations.
+const SCHEMA: u32 = 1;
+
+/// What was evaluated, and on what.
+#[derive(Debug, Serialize)]
+pub struct Header {
+    version: String,
+    command_line: Vec<String>,
+    started: String,
+    seed: u64,
+    device: String,
+    dtype: String,
+    threads: usize,
+    torch: String,
+    model: ModelInfo,
+    suite: &'static str,
+    data: DataInfo,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct DataInfo {
+    source: String,
+    /// Of the text that was scored.
+    sha256: String,
+}
+
+/// The whole.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    schema: u32,
+    kind: &'static str,
+    header: Header,
+    cost: Cost,
+    /// Scored tokens a second.
+    tokens_per_second: f64,
+    results: Figures,
+}
+
+impl Header {
+    /// Of a run that begins now. What of the data will be scored is not known yet.
+    pub fn begin(plan: &Plan, own: &Described) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            // Where the program lies is no setting.
+            command_line: std::iter::once("spec".to_owned())
+                .chain(std::env::args().skip(1))
+                .collect(),
+            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            seed: plan.seed,
+            device: plan.compute.device_name(),
+            dtype: plan.compute.dtype_name().to_owned(),
+            threads: tch::get_num_threads() as usize,
+            torch: torch_version(),
+            model: ModelInfo {
+                name: own.name.clone(),
+                path: own.folder.display().to_string(),
+                source: own.source.to_owned(),
+                note: own.note.clone(),
+                architecture: own.config.architecture.clone(),
+                parameters: own.config.shape.parameters(),
+                vocabulary: own.tokenizer.vocabulary().used_rows(),
+                context: own.config.shape.decoder().context,
+                tokenizer: own.tokenizer.description(),
+            },
+            suite: plan.suite.name(),
+            data: DataInfo { source: plan.data.name.clone(), sha256: String::new() },
+            limit: plan.limit,
+        }
+    }
+}
+
+impl Report {
+    /// Of a run that ended.
+    pub fn new(mut header: Header, text: Text, cost: Cost, results: Figures) -> Self {
+        header.data.sha256 = text.digest();
+        let tokens_per_second = cost.rate();
+        Self { schema: SCHEMA, kind: "evaluation", header, cost, tokens_per_second, results }
+    }
+
+    /// As a Markdown page.
+    pub fn page(&self) -> String {
+        let Header { model: own, suite, data, .. } = &self.header;
+        let title = format!("# {} on {suite}", escaped(&own.name));
+        let mut lines = vec![title, String::new(), escaped(&model(own)) + ".", String::new()];
+        lines.extend(self.results.tables());
+        let Cost { scored_tokens, seconds, .. } = self.cost;
+        lines.extend([
+            String::new(),
+            format!(
+                "{} tokens of {} scored in {} s, {} a second, on {} in {}, threads: {}.",
+                whole(scored_tokens),
+                escaped(&data.source),
+                significant(seconds),
+                whole(self.tokens_per_second as u64),
+                self.header.device,
+                self.header.dtype,
+                self.header.threads
+            ),
+        ]);
+        lines.join("\n") + "\n"
+    }
+
+    /// The page with what is needed to make it again.
+    pub fn file(&self) -> String {
+        let Header { version, started, seed, torch, data, limit, model: own, .. } = &self.header;
+        let limit = limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+        let rows = [
+            ("version", version.clone()),
+            ("torch", torch.clone()),
+            ("started", started.clone()),
+            ("seed", seed.to_string()),
+            ("model", own.path.clone()),
+            ("limit", limit),
+            ("SHA-256 of the text scored", data.sha256.clone()),
+        ];
+        let rows = rows.map(|(name, value)| [name.to_owned(), value]);
+        let mut lines = vec![self.page(), "## Provenance\n\n```sh".to_owned()];
+        lines.extend([command_line(&self.header.command_line), "```\n".to_owned()]);
+        lines.extend(grid(&["", ""], &[false, false], rows));
+        lines.join("\n") + "\n"
+    }
+}
