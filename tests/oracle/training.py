@@ -1,5 +1,5 @@
 """Losses of training runs in PyTorch, as fixtures: the recipe `nano` and a small gated model, from
-weights and ids by formula, with torch's AdamW, clipping and transformers' schedules.
+weights and ids by formula, with torch's AdamW and Muon, clipping and transformers' schedules.
 """
 
 from __future__ import annotations
@@ -61,6 +61,14 @@ GATED = {
 CASES = [
     {"config": NANO, "seed": 11, "batch": [4, 256], "parts": 2, "schedule": "cosine"},
     {"config": GATED, "seed": 12, "batch": [6, 96], "parts": 3, "schedule": "warmup-stable-decay"},
+    {
+        "config": NANO,
+        "seed": 13,
+        "batch": [2, 256],
+        "parts": 1,
+        "schedule": "warmup-stable-decay",
+        "muon": {"momentum": 0.95},
+    },
 ]
 WARMUP, DECAY = 5, 20
 
@@ -107,16 +115,24 @@ def steps(model: torch.nn.Module, case: dict) -> tuple[list[float], list[float]]
         {"params": decayed, "weight_decay": SETTINGS["weight_decay"]},
         {"params": rest, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(
-        groups, lr=SETTINGS["lr"], betas=tuple(SETTINGS["betas"]), eps=SETTINGS["eps"]
-    )
-    if case["schedule"] == "cosine":
-        schedule = get_cosine_schedule_with_warmup(optimiser, WARMUP, STEPS)
-    else:
-        stable = STEPS - WARMUP - DECAY
-        schedule = get_wsd_schedule(
-            optimiser, WARMUP, DECAY, num_stable_steps=stable, decay_type="linear", min_lr_ratio=0.0
+    optimisers = []
+    if "muon" in case:
+        optimisers.append(
+            torch.optim.Muon(
+                decayed,
+                lr=SETTINGS["lr"],
+                weight_decay=SETTINGS["weight_decay"],
+                momentum=case["muon"]["momentum"],
+                adjust_lr_fn="match_rms_adamw",
+            )
         )
+        del groups[0]
+    optimisers.append(
+        torch.optim.AdamW(
+            groups, lr=SETTINGS["lr"], betas=tuple(SETTINGS["betas"]), eps=SETTINGS["eps"]
+        )
+    )
+    schedules = [scheduled(optimiser, case["schedule"]) for optimiser in optimisers]
     size = math.prod(case["batch"])
     all_ids = ids(STEPS * size, case["config"]["vocab_size"])
     losses, norms = [], []
@@ -128,15 +144,25 @@ def steps(model: torch.nn.Module, case: dict) -> tuple[list[float], list[float]]
             loss.backward()
             total += loss.item()
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), SETTINGS["clip"]).item())
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
+        for stepping in [*optimisers, *schedules]:
+            stepping.step()
+        model.zero_grad()
         losses.append(total)
     return losses, norms
 
 
+def scheduled(optimiser: torch.optim.Optimizer, kind: str):
+    """The learning rates of an optimiser."""
+    if kind == "cosine":
+        return get_cosine_schedule_with_warmup(optimiser, WARMUP, STEPS)
+    stable = STEPS - WARMUP - DECAY
+    return get_wsd_schedule(
+        optimiser, WARMUP, DECAY, num_stable_steps=stable, decay_type="linear", min_lr_ratio=0.0
+    )
+
+
 def make_training(_shared: Path, out: Path) -> None:
-    """Losses of 50 steps of two models."""
+    """Losses of 50 steps of three runs."""
     cases = []
     for case in CASES:
         losses, norms = train(case)

@@ -125,8 +125,14 @@ fn texts_that_go_on_in_step_are_those_that_go_on_alone() {
 }
 
 fn trainer(lr: f64, compute: Compute) -> Trainer {
-    let optimiser =
-        AdamWSettings { lr, betas: (0.9, 0.95), eps: 1e-8, weight_decay: 0.0, clip: 1.0 };
+    let optimiser = AdamWSettings {
+        lr,
+        betas: (0.9, 0.95),
+        eps: 1e-8,
+        weight_decay: 0.0,
+        clip: 1.0,
+        muon: None,
+    };
     let plan = Plan {
         optimiser,
         schedule: Schedule::Constant { warmup: 0 },

@@ -4,7 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use draft::config::Shape;
-use draft::train::{AdamWSettings, Parameters, Plan, Precision, Schedule, Trainer};
+use draft::train::{AdamWSettings, MuonSettings, Parameters, Plan, Precision, Schedule, Trainer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};
@@ -12,8 +12,14 @@ use support::shared::{self, compute};
 use tch::Tensor;
 
 fn plan(precision: Precision, recompute: bool) -> Plan {
-    let optimiser =
-        AdamWSettings { lr: 3e-3, betas: (0.9, 0.95), eps: 1e-8, weight_decay: 0.01, clip: 1.0 };
+    let optimiser = AdamWSettings {
+        lr: 3e-3,
+        betas: (0.9, 0.95),
+        eps: 1e-8,
+        weight_decay: 0.01,
+        clip: 1.0,
+        muon: None,
+    };
     let schedule = Schedule::Cosine { warmup: 5 };
     Plan { optimiser, schedule, steps: 60, precision, recompute }
 }
@@ -106,6 +112,7 @@ struct Case {
     batch: (i64, i64),
     parts: i64,
     schedule: String,
+    muon: Option<MuonSettings>,
     losses: Vec<f64>,
     norms: Vec<f64>,
 }
@@ -139,6 +146,7 @@ fn fifty_steps_are_those_of_pytorch() {
             _ => Schedule::WarmupStableDecay { warmup, decay },
         };
         let steps = case.losses.len() as u64;
+        let optimiser = AdamWSettings { muon: case.muon, ..optimiser };
         let plan =
             Plan { optimiser, schedule, steps, precision: Precision::Fp32, recompute: false };
         let mut trainer = Trainer::new(&shape, parameters, plan, device).unwrap();
@@ -157,9 +165,11 @@ fn fifty_steps_are_those_of_pytorch() {
             worst = worst.max((found - loss).abs() / loss);
             worst_norm = worst_norm.max((update.norm.double_value(&[]) - norm).abs() / norm);
         }
-        let kind = &case.config["model_type"];
+        let kind = format!("{}, muon: {}", case.config["model_type"], case.muon.is_some());
         eprintln!("{kind}: losses differ by at most {worst:.1e}, norms by {worst_norm:.1e}");
-        assert!(worst < 1e-4, "{kind}: losses differ by {worst:e}");
-        assert!(worst_norm < 1e-3, "{kind}: norms differ by {worst_norm:e}");
+        // Muon's products are rounded to bf16, each in its own order.
+        let (bound, norm_bound) = if case.muon.is_some() { (2e-3, 2e-2) } else { (1e-4, 1e-3) };
+        assert!(worst < bound, "{kind}: losses differ by {worst:e}");
+        assert!(worst_norm < norm_bound, "{kind}: norms differ by {worst_norm:e}");
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::muon::{self, MuonSettings};
 use super::parameters::Parameters;
 
 /// Elements that are updated at once on a CPU.
@@ -25,6 +26,10 @@ pub struct AdamWSettings {
     pub weight_decay: f64,
     /// Gradients longer than this are shortened to it.
     pub clip: f64,
+    /// Where it is given, Muon moves the weights of linear maps, with the same learning rate and
+    /// weight decay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muon: Option<MuonSettings>,
 }
 
 /// The moments of all parameters, and how many updates they have seen.
@@ -53,7 +58,12 @@ impl AdamW {
         self.updates += 1;
         let (decayed, count) = (parameters.decayed(), parameters.flat().numel() as i64);
         let piece = if norm.device().is_cuda() { count } else { PIECE };
-        let ends = [(0, decayed, 1.0 - lr * self.settings.weight_decay), (decayed, count, 1.0)];
+        let mut ends =
+            vec![(0, decayed, 1.0 - lr * self.settings.weight_decay), (decayed, count, 1.0)];
+        if let Some(settings) = self.settings.muon {
+            self.move_matrices(parameters, settings, (&shrink, lr));
+            ends.remove(0);
+        }
         for (first, last, decay) in ends {
             let mut at = first;
             while at < last {
@@ -63,6 +73,24 @@ impl AdamW {
             }
         }
         norm.to_kind(Kind::Float)
+    }
+
+    /// The first moments of matrices are their momentum.
+    fn move_matrices(
+        &mut self,
+        parameters: &mut Parameters,
+        settings: MuonSettings,
+        (shrink, lr): (&Tensor, f64),
+    ) {
+        for (first, shape) in parameters.matrices() {
+            let part =
+                |tensor: &Tensor| tensor.narrow(0, first, shape.iter().product()).view(&shape[..]);
+            let gradient = part(parameters.gradients()) * shrink;
+            let mut momentum = part(&self.first);
+            let mut weights = part(parameters.flat_mut());
+            let pace = (lr, self.settings.weight_decay);
+            muon::step((&mut weights, &mut momentum), &gradient, settings, pace);
+        }
     }
 
     fn move_part(

@@ -107,6 +107,12 @@ impl Parameters {
         self.decayed
     }
 
+    /// Place and shape of each tensor that weight decay touches.
+    pub(super) fn matrices(&self) -> Vec<(i64, Vec<i64>)> {
+        let places = self.places.values().filter(|(first, _)| *first < self.decayed);
+        places.map(|(first, view)| (*first, view.size())).collect()
+    }
+
     /// Name and value of each tensor.
     pub fn tensors(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.places.iter().map(|(name, (_, view))| (name, view))
