@@ -104,6 +104,48 @@ impl Proposer for PermutesLaw {
     }
 }
 
+/// Hands over candidates that were chosen as if they had been drawn: each with a law of its own that has
+/// most of its mass on it.
+pub struct ClaimsDraws(pub Box<dyn Proposer>);
+
+impl Proposer for ClaimsDraws {
+    fn name(&self) -> &'static str {
+        "claiming"
+    }
+
+    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
+        self.0.begin(prompt, clock)
+    }
+
+    fn commit(
+        &mut self,
+        tokens: &[u32],
+        bytes: &[u8],
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError> {
+        self.0.commit(tokens, bytes, clock)
+    }
+
+    fn propose(
+        &mut self,
+        round: &Round<'_>,
+        clock: &mut Clock,
+    ) -> Result<Proposal, SpeculateError> {
+        let honest = self.0.propose(round, clock)?;
+        let mut claimed = Proposal::default();
+        for node in honest.nodes() {
+            let masses = (0..8).map(|id| (id, if id == node.token { 0.6f64 } else { 0.4 / 7.0 }));
+            let law = Law::sparse(masses.map(|(id, mass)| (id, mass.ln())).collect());
+            claimed.branch(node.parent, node.token, Origin::Sampled(law));
+        }
+        Ok(claimed)
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.0.count(tally);
+    }
+}
+
 /// Sampling settings applied in an order that is not transformers'.
 #[derive(Clone, Copy, Debug)]
 pub enum MisorderedSampling {

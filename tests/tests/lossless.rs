@@ -10,10 +10,10 @@ use align::{Context, Tokenizer};
 use draft::{Randomness, Sampling};
 use proptest::prelude::*;
 use support::chi_square::p_value;
-use support::mutants::{Mutant, PermutesLaw};
+use support::mutants::{ClaimsDraws, Mutant, PermutesLaw};
 use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
-use target::propose::siblings::Siblings;
+use target::propose::siblings::{Rule, Siblings};
 use target::propose::tree::Size;
 use target::propose::{Nothing, Settings};
 use target::{
@@ -85,6 +85,15 @@ struct Bench {
 
 impl Bench {
     fn new(pair: Pair, method: Option<Method>, sampling: Sampling, gamma: usize) -> Self {
+        Self::with(pair, method, (sampling, Siblings::default()), gamma)
+    }
+
+    fn with(
+        pair: Pair,
+        method: Option<Method>,
+        (sampling, siblings): (Sampling, Siblings),
+        gamma: usize,
+    ) -> Self {
         let target = side(target_tokenizer(pair), TARGET_SEED);
         let draft = side(draft_tokenizer(pair), DRAFT_SEED);
         let context = |side: &Side| Context::of_text(&side.tokenizer, PROMPT.as_bytes()).unwrap();
@@ -92,7 +101,6 @@ impl Bench {
         let proposer: Box<dyn Proposer> = match method {
             Some(method) => {
                 let size = Size { nodes: 6, beam: 3 };
-                let siblings = Siblings::default();
                 let settings = Settings { temperature: sampling.temperature, size, siblings };
                 method.proposer(draft, &target, settings).unwrap()
             }
@@ -200,6 +208,37 @@ fn chi_square_tree() {
 }
 
 #[test]
+fn chi_square_siblings() {
+    let has_law = |method| [Method::Identity, Method::Tli].contains(&method);
+    for rule in [Rule::Drawn, Rule::Greedy] {
+        let siblings = Siblings { count: 3, rule };
+        for (pair, method) in cases().into_iter().filter(|(_, method)| has_law(*method)) {
+            for sampling in settings() {
+                let mut bench = Bench::with(pair, Some(method), (sampling, siblings), 2);
+                let law = bench.law();
+                let (counts, accepted) = bench.sample(&TokenVerifier, draws());
+                let p = p_value(&counts, &law);
+                assert!(p >= FEWEST_P, "{pair:?} {method} {rule} {sampling:?}: p = {p:e}");
+                assert!(accepted > 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn more_candidates_are_accepted_more_often() {
+    for rule in [Rule::Drawn, Rule::Greedy] {
+        let accepted = |count| {
+            let siblings = (Sampling::at(1.0), Siblings { count, rule });
+            Bench::with(Pair::Monster, Some(Method::Tli), siblings, 1)
+                .sample(&TokenVerifier, draws())
+                .1
+        };
+        assert!(accepted(3) > accepted(2) && accepted(2) > accepted(1), "{rule}");
+    }
+}
+
+#[test]
 fn chi_square_blocks() {
     let has_law = |method| [Method::Identity, Method::Tli].contains(&method);
     for (pair, method) in cases().into_iter().filter(|(_, method)| has_law(*method)) {
@@ -245,6 +284,16 @@ fn acceptance_by_the_drafts_probability_is_found() {
 fn a_permuted_law_is_found() {
     is_found(&TokenVerifier, |proposer| Box::new(PermutesLaw(proposer)));
     is_found(&BlockVerifier, |proposer| Box::new(PermutesLaw(proposer)));
+}
+
+#[test]
+fn candidates_of_a_tree_that_are_verified_as_if_drawn_are_found() {
+    let change = |proposer| -> Box<dyn Proposer> { Box::new(ClaimsDraws(proposer)) };
+    let mut bench = Bench::new(Pair::Crossing, Some(Method::Tree), Sampling::at(1.0), 3);
+    bench.proposer = change(std::mem::replace(&mut bench.proposer, Box::new(Nothing)));
+    let (counts, _) = bench.sample(&TokenVerifier, draws());
+    let p = p_value(&counts, &bench.law());
+    assert!(p < FEWEST_P, "p = {p:e}, the test finds nothing");
 }
 
 /// The output law of the rejection rule over whole texts.

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+use std::collections::BTreeMap;
+
 use draft::config::Shape;
 use draft::train::{AdamWSettings, MuonSettings, Parameters, Plan, Precision, Schedule, Trainer};
 use serde::Deserialize;
@@ -103,6 +105,29 @@ fn reading_at_once_gives_the_gradients_of_reading_in_parts() {
     assert!(whole.norm().double_value(&[]) > 0.1);
     let apart = (gradients(8) - &whole).norm().double_value(&[]);
     assert!(apart < 1e-5 * whole.norm().double_value(&[]), "{apart}");
+}
+
+#[test]
+fn silent_layers_pass_on_what_they_read_and_learn() {
+    let (config, device) = (tiny_config(40), compute().device);
+    let shape = Shape::from_json(&config).unwrap();
+    let mut parameters = Parameters::initial(&shape, 1, device).unwrap();
+    parameters.silence_layers();
+    let values: BTreeMap<&String, &Tensor> = parameters.tensors().collect();
+    let size = |name: &str| values[&name.to_owned()].norm().double_value(&[]);
+    assert!(size("model.layers.1.mlp.up_proj.weight") > 0.0);
+    assert_eq!(size("model.layers.1.mlp.down_proj.weight"), 0.0);
+    assert_eq!(size("model.layers.0.self_attn.o_proj.weight"), 0.0);
+    let mut trainer =
+        Trainer::new(&shape, parameters, plan(Precision::Fp32, false), device).unwrap();
+    for step in 0..20 {
+        trainer.read(&blocks(step), 1.0).unwrap();
+        trainer.update().unwrap();
+    }
+    let values: BTreeMap<&String, &Tensor> = trainer.parameters().tensors().collect();
+    assert!(
+        values[&"model.layers.0.self_attn.o_proj.weight".to_owned()].norm().double_value(&[]) > 0.0
+    );
 }
 
 #[derive(Deserialize)]

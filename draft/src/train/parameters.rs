@@ -79,6 +79,17 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Begins the maps that write into the residual stream at 0, so that at first each layer passes on
+    /// what it reads ("ReZero", 2003.04887, for the reason).
+    pub fn silence_layers(&mut self) {
+        let _guard = tch::no_grad_guard();
+        let silent =
+            |name: &str| name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+        for (_, (_, view)) in self.places.iter().filter(|(name, _)| silent(name)) {
+            let _ = view.shallow_clone().zero_();
+        }
+    }
+
     /// Those of a checkpoint.
     pub fn load(folder: &Path, shape: &Shape, device: Device) -> Result<Self, ModelError> {
         let parameters = Self::zeros(shape, device);

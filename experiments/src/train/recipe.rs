@@ -81,6 +81,9 @@ pub struct ModelPart {
     /// The object of a `config.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
+    /// Whether the maps that write into the residual stream begin at 0.
+    #[serde(default)]
+    pub silent_layers: bool,
 }
 
 /// Where the vocabulary comes from.

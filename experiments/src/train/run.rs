@@ -102,7 +102,13 @@ impl<'a> Run<'a> {
         let parameters = match (latest, setup.begin) {
             (Some(step), _) => Parameters::load(&setup.folder.checkpoint(step), &shape, device)?,
             (None, Some(folder)) => Parameters::load(folder, &shape, device)?,
-            (None, None) => Parameters::initial(&shape, recipe.seed, device)?,
+            (None, None) => {
+                let mut parameters = Parameters::initial(&shape, recipe.seed, device)?;
+                if recipe.model.silent_layers {
+                    parameters.silence_layers();
+                }
+                parameters
+            }
         };
         let mut trainer = Trainer::new(&shape, parameters, plan, device)?;
         if let Some(step) = latest {
