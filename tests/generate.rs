@@ -79,7 +79,7 @@ fn bytes(line: &Line) -> Vec<u8> {
 
 /// What the bench's plain decoding emits for a prompt of index 0.
 fn plain(model: &str, text: &str, sampling: Sampling, seed: u64) -> Vec<u32> {
-    let mut side = experiments::source::open("model", model, Compute::CPU).unwrap().side;
+    let mut side = Sources::from_env(Prefer::Auto).open("model", model, Compute::CPU).unwrap().side;
     let context = Context::of_text(&side.tokenizer, text.as_bytes()).unwrap();
     let prompt = Prompt { target: context.clone(), draft: context };
     let limits = Limits { gamma: 5, max_new: 40, ignore_eos: false, sampling };

@@ -138,7 +138,7 @@ mod tests {
         fn the_set_is_the_best(masses in prop::collection::vec(0.01f64..1.0, 7), count in 1usize..6) {
             // A full binary tree of depth 3, each mass a share of its parent's.
             let mut trie = Trie::default();
-            let mut whole = vec![0.0; 7];
+            let mut whole = [0.0; 7];
             let paths: [&[u32]; 7] = [&[0], &[1], &[0, 0], &[0, 1], &[1, 0], &[1, 1], &[0, 0, 0]];
             let parents = [None, None, Some(0), Some(0), Some(1), Some(1), Some(2)];
             for (place, path) in paths.iter().enumerate() {

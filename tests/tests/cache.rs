@@ -159,14 +159,15 @@ proptest! {
                 (0..own.len()).map(move |row| logits.row(row).to_vec()).collect::<Vec<_>>()
             })
             .collect();
-        for node in 0..ids.len() {
+        for (node, row) in read.iter().enumerate() {
             let branch: Vec<u32> = path_to(node, &parents).iter().map(|&node| ids[node]).collect();
             single.truncate(0);
             let alone = single.extend(&[&prompt[..], &branch].concat(), Wanted::Last).unwrap();
-            let far = distance(&read[node], alone.last());
+            let far = distance(row, alone.last());
             prop_assert!(far < TOLERANCE, "{far} at {node}");
             prop_assert_eq!(branch.len(), depths(&parents)[node] + 1);
         }
+        prop_assert_eq!(read.len(), ids.len());
     }
 }
 

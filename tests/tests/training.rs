@@ -121,7 +121,7 @@ fn silent_layers_pass_on_what_they_read_and_learn() {
     let mut trainer =
         Trainer::new(&shape, parameters, plan(Precision::Fp32, false), device).unwrap();
     for step in 0..20 {
-        trainer.read(&blocks(step), 1.0).unwrap();
+        let _ = trainer.read(&blocks(step), 1.0).unwrap();
         trainer.update().unwrap();
     }
     let values: BTreeMap<&String, &Tensor> = trainer.parameters().tensors().collect();

@@ -80,7 +80,7 @@ impl Parameters {
     }
 
     /// Begins the maps that write into the residual stream at 0, so that at first each layer passes on
-    /// what it reads ("ReZero", 2003.04887, for the reason).
+    /// what it reads (`ReZero`, 2003.04887, for the reason).
     pub fn silence_layers(&mut self) {
         let _guard = tch::no_grad_guard();
         let silent =

@@ -47,6 +47,7 @@ fn record(prompt_index: usize, case: &str) -> Record {
         prompt_id: prompt_index.to_string(),
         category: category.to_owned(),
         repeat: 0,
+        note: None,
         prompt_tokens: 10,
         draft_prompt_tokens: 12,
         ids: Vec::new(),

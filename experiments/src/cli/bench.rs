@@ -220,5 +220,9 @@ fn new_run(draft: &str) -> PathBuf {
             _ => format!("{time}-{draft}-{count}"),
         })
     };
-    (1..).map(named).find(|folder| !folder.exists()).unwrap_or_default()
+    let mut count = 1;
+    while named(count).exists() {
+        count += 1;
+    }
+    named(count)
 }

@@ -36,9 +36,10 @@ pub(super) fn is_single<'a>(mut published: impl Iterator<Item = &'a str>) -> boo
 pub(super) fn among(names: &[&str]) -> impl Fn(&str) -> bool {
     let is_single = is_single(names.iter().copied());
     move |name| {
-        let is_part = name.ends_with(".safetensors") && !name.contains('/');
+        let ends_in = |ending| Path::new(name).extension().is_some_and(|own| own == ending);
+        let is_part = ends_in("safetensors") && !name.contains('/');
         let is_weight = if is_single { name == WEIGHTS } else { is_part };
-        is_weight || name.ends_with(".vocab") || SMALL.contains(&name)
+        is_weight || ends_in("vocab") || SMALL.contains(&name)
     }
 }
 

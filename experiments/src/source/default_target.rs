@@ -1,6 +1,8 @@
 //! The target where none is named: the registry's default where it is here or may be fetched, else the
 //! bundled one. Says which, and why.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::{Prefer, Source, Sources, bundled};
@@ -33,7 +35,7 @@ impl Sources {
 
     fn find_default(&self) -> Result<Source> {
         match self.prefer {
-            Prefer::Bundled => Ok(Source::Bundled { folder: Default::default(), reason: None }),
+            Prefer::Bundled => Ok(Source::Bundled { folder: PathBuf::new(), reason: None }),
             Prefer::Auto | Prefer::Hub => self.find(DEFAULT_TARGET),
             // The target was not named, so that it is not in the cache is no error.
             Prefer::Cache => Ok(self

@@ -1,7 +1,7 @@
 //! Trees of strings: the texts that the draft holds most probable, each encoded for the target, merged
 //! into a tree of target tokens of which the most probable places are proposed. The target draws for
 //! itself and its draws are followed down the tree, so that no proposal law is needed, and the method is
-//! lossless at every temperature (trees: SpecInfer, 2305.09781; strings: Timor et al., 2502.05202).
+//! lossless at every temperature (trees: Miao et al., 2305.09781; strings: Timor et al., 2502.05202).
 
 use align::Context;
 use serde::{Deserialize, Serialize};

@@ -17,9 +17,9 @@ pub struct BlockVerifier;
 /// How a chain of γ candidates fares: `p[i]` is the target's law behind i of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// P₀ … P_γ: Pᵢ = min(1, Pᵢ₋₁ · pᵢ(xᵢ) / qᵢ(xᵢ)).
+    /// `P₀` to `P_γ`: `Pᵢ = min(1, Pᵢ₋₁ · pᵢ(xᵢ) / qᵢ(xᵢ))`.
     pub weights: Vec<f64>,
-    /// h₁ … h_γ: the probability that the first i are accepted where no longer part is.
+    /// `h₁` to `h_γ`: the probability that the first i are accepted where no longer part is.
     pub accepts: Vec<f64>,
 }
 

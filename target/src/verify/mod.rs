@@ -127,17 +127,10 @@ fn choose(
             return Ok(Choice::Emit(token));
         }
     }
-    let rest;
-    let law = if chosen.is_empty() {
-        law
-    } else {
-        rest = law.without(&chosen);
-        &rest
-    };
     let uniform = |index| keys.accept.uniform_of(index);
-    Ok(match siblings::drawn(law, &drawn, uniform, keys.residual)? {
+    Ok(match siblings::drawn((law, &chosen), &drawn, uniform, keys.residual)? {
         Choice::Accept(index) => Choice::Accept(chosen.len() + index),
-        emit => emit,
+        emit @ Choice::Emit(_) => emit,
     })
 }
 
