@@ -33,6 +33,9 @@ fn every_method_runs_and_is_greedy_identical() {
         ("draft", "tli"),
         ("monster", "slem"),
         ("monster", "tli"),
+        ("same", "tree"),
+        ("draft", "tree"),
+        ("monster", "tree"),
     ];
     for (draft, method) in pairs {
         let report = report(&models.bench(draft, &["--method", method, "--json"]));
@@ -41,6 +44,31 @@ fn every_method_runs_and_is_greedy_identical() {
         assert_eq!(identical, Some(1.0), "{draft} {method}");
         assert!(case.overall.counts.num_draft_tokens > 0, "{draft} {method}");
         assert!(report.complete);
+    }
+}
+
+#[test]
+fn trees_blocks_and_siblings_are_said_in_the_report() {
+    let models = Models::new(SPEC);
+    let tree = report(
+        &models.bench("draft", &["--method", "tree", "--tree-nodes", "4", "--beam", "3", "--json"]),
+    );
+    let size = tree.header.settings.tree.unwrap();
+    assert_eq!((size.nodes, size.beam), (4, 3));
+    let counts = &tree.cases[1].overall.counts;
+    assert!(counts.num_draft_tokens > counts.proposed_by_position.iter().sum(), "several a place");
+    assert!(counts.num_draft_tokens <= 4 * counts.steps());
+    let flags = ["--method", "tli", "--temperature", "1"];
+    for more in [&["--verify", "block"][..], &["--siblings", "3", "--sibling-rule", "greedy"]] {
+        let table = stdout(&models.bench("draft", &[&flags[..], more].concat()));
+        let said = if more.len() == 2 { "tli, verified by blocks" } else { "3 candidates a place" };
+        assert!(table.lines().next().unwrap().contains(said), "{table}");
+    }
+    for (flag, value) in [("--verify", "both"), ("--sibling-rule", "best")] {
+        let refused = models.bench("draft", &[flag, value]);
+        let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(stderr.contains(flag) && stderr.contains(value), "{stderr}");
     }
 }
 

@@ -10,6 +10,7 @@ use align::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use draft::{Compute, Randomness, Sampling};
+use experiments::source::{Prefer, Sources};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};

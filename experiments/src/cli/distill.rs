@@ -24,9 +24,10 @@ use crate::distill::settings::Distillation;
 use crate::printer::Printer;
 use crate::source::{Described, Sources};
 use crate::statistics::Resampling;
+use crate::train::built_in::DISTILL;
 use crate::train::folder::RunFolder;
 use crate::train::interrupt;
-use crate::train::recipe::{DISTILL, Recipe};
+use crate::train::recipe::Recipe;
 use crate::train::run::{Outcome, Setup, train};
 
 /// Flags of `spec distill`.

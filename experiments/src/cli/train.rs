@@ -14,10 +14,11 @@ use crate::printer::Printer;
 use crate::prompts::hex;
 use crate::source::Sources;
 use crate::tokenizer;
+use crate::train::built_in::names;
 use crate::train::folder::RunFolder;
 use crate::train::interrupt;
 use crate::train::material::Blocks;
-use crate::train::recipe::{Recipe, names};
+use crate::train::recipe::Recipe;
 use crate::train::run::{Outcome, Setup, train};
 
 /// Files of a model folder that belong to its tokenizer.

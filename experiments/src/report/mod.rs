@@ -2,20 +2,19 @@
 //! the Markdown page share. The figures come from `bench::summary`; layout is the business of
 //! `table` and `markdown`. Nothing here prints.
 
+mod headline;
 pub mod markdown;
 pub mod next;
 pub mod table;
 
 use std::collections::BTreeMap;
 
-use target::Verification;
-use target::propose::siblings::Siblings;
-
 use crate::bench::record::{
     CaseSummary, CostSpeedup, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report,
     SecondsShare,
 };
 use crate::statistics::FEWEST_CLUSTERS;
+use headline::headline;
 
 /// A figure of the report: what it is, its text, a remark.
 struct Row {
@@ -345,47 +344,6 @@ fn category_rows(case: &CaseSummary) -> Vec<[String; 7]> {
         0 | 1 => Vec::new(),
         _ => case.by_category.iter().map(row).collect(),
     }
-}
-
-/// The run in two sentences: what drafts for what and how, and on what.
-fn headline(report: &Report) -> [String; 2] {
-    let header = &report.header;
-    let (settings, prompts) = (&header.settings, &header.prompts);
-    let repeats = match settings.repeats {
-        1 => String::new(),
-        repeats => format!(", {repeats} repeats"),
-    };
-    let blocks = match settings.verification {
-        Verification::Token => "",
-        Verification::Block => ", verified by blocks",
-    };
-    let tree = settings
-        .tree
-        .map_or_else(String::new, |tree| format!(", {} nodes, {} beams", tree.nodes, tree.beam));
-    let siblings = match settings.siblings {
-        Siblings { count: 1, .. } => String::new(),
-        Siblings { count, rule } => format!(", {count} candidates a place ({rule})"),
-    };
-    [
-        format!(
-            "{} drafts for {}: {}{blocks}, gamma {}{tree}{siblings}, temperature {}",
-            header.draft.name,
-            header.target.name,
-            settings.method,
-            settings.gamma,
-            settings.temperature
-        ),
-        format!(
-            "{} of {} prompts of {}{repeats}, up to {} new tokens, on {} in {}, seed {}",
-            prompts.run,
-            prompts.total,
-            prompts.source,
-            settings.max_new,
-            header.device,
-            header.dtype,
-            header.seed
-        ),
-    ]
 }
 
 pub(crate) fn model(model: &ModelInfo) -> String {

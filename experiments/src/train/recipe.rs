@@ -10,31 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Kind;
 
+use super::built_in::{built_in, names};
 use crate::distill::settings::Distillation;
 use crate::registry;
-
-/// The built-in recipes.
-const BUILT_IN: [(&str, &str); 8] = [
-    ("stentor2", include_str!("../../recipes/stentor2.toml")),
-    ("stentor2-cpu", include_str!("../../recipes/stentor2-cpu.toml")),
-    ("spec-24m", include_str!("../../recipes/spec-24m.toml")),
-    ("spec-24m-cpu", include_str!("../../recipes/spec-24m-cpu.toml")),
-    ("stentor", include_str!("../../recipes/stentor.toml")),
-    ("stentor-30m", include_str!("../../recipes/stentor-30m.toml")),
-    ("er", include_str!("../../recipes/er.toml")),
-    ("nano", include_str!("../../recipes/nano.toml")),
-];
-
-/// The recipe of `spec distill`; which model it is for is for the command to say.
-const DISTILLING: (&str, &str) = (DISTILL, include_str!("../../recipes/distill.toml"));
-
-/// The name of the recipe of `spec distill`.
-pub const DISTILL: &str = "distill";
-
-/// Names of the built-in recipes.
-pub fn names() -> Vec<&'static str> {
-    BUILT_IN.iter().map(|(name, _)| *name).collect()
-}
 
 /// A training run's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -232,9 +210,8 @@ pub struct CheckpointPart {
 impl Recipe {
     /// The recipe of a built-in name or a file, changed by `a.b=value` assignments.
     pub fn resolve(name: &str, assignments: &[String]) -> Result<Self> {
-        let built_in = BUILT_IN.iter().chain([&DISTILLING]).find(|(own, _)| *own == name);
-        let text = match built_in {
-            Some((_, text)) => (*text).to_owned(),
+        let text = match built_in(name) {
+            Some(text) => text.to_owned(),
             None if Path::new(name).is_file() => std::fs::read_to_string(name)
                 .with_context(|| format!("cannot read the recipe {name}"))?,
             None => bail!(
