@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use draft::Sampling;
 use target::propose::siblings::{Rule, Siblings};
@@ -182,7 +182,12 @@ impl Args {
         let compute = self.compute.set_up()?;
         let target = match &self.target {
             Some(target) => target.clone(),
-            None => sources.default_target(self.downloads.max_download, printer)?.to_owned(),
+            None => {
+                // Of a draft that is no model nothing else is to be said.
+                let draft = &self.draft;
+                sources.find(draft).with_context(|| format!("cannot use the draft `{draft}`"))?;
+                sources.default_target(self.downloads.max_download, printer)?.to_owned()
+            }
         };
         Ok(Plan {
             draft: self.draft.clone(),

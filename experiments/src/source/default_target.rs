@@ -14,6 +14,10 @@ use crate::registry::DEFAULT_TARGET;
 impl Sources {
     /// The name of the target where none is named. What is larger than `limit` is not fetched unasked.
     pub fn default_target(&self, limit: Size, printer: &Printer) -> Result<&'static str> {
+        let target = bundled::TARGET;
+        if bundled::folder(target).is_none() {
+            return Ok(DEFAULT_TARGET);
+        }
         let reason = match self.find_default()? {
             Source::Folder(_) | Source::Cache(_) => return Ok(DEFAULT_TARGET),
             Source::Bundled { .. } => "--source bundled".to_owned(),
@@ -26,7 +30,6 @@ impl Sources {
                 Err(reason) => reason,
             },
         };
-        let target = bundled::TARGET;
         printer.say(&format!(
             "no --target is named: the bundled {target} is taken, not {DEFAULT_TARGET} ({reason})"
         ));
