@@ -114,8 +114,10 @@ python3 - "$out/perplexity" <<'PY'
 import json, pathlib, sys
 worst = 0
 for name in ("stentor2", "spec-24m"):
-    bf16, int8 = (json.loads(pathlib.Path(sys.argv[1], f"{name}-{dtype}.json").read_text())["perplexity"]
-                  for dtype in ("bf16", "int8"))
+    bf16, int8 = (
+        json.loads(pathlib.Path(sys.argv[1], f"{name}-{dtype}.json").read_text())["results"]["perplexity"]
+        for dtype in ("bf16", "int8")
+    )
     print(f"{name}: perplexity {bf16:.4f} in bf16, {int8:.4f} in int8, {int8 / bf16 - 1:+.4%}")
     worst = max(worst, int8 / bf16 - 1)
 sys.exit(0 if worst <= 0.005 else "int8 costs more than 0.5 % of perplexity")

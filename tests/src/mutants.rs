@@ -61,12 +61,12 @@ impl Verifier for Mutant {
     }
 }
 
-/// Hands over a law whose probabilities are exchanged among its ids.
-pub struct PermutesLaw(pub Box<dyn Proposer>);
+/// A proposer whose proposals are changed before the verifier sees them.
+pub struct Altered(pub Box<dyn Proposer>, pub fn(&Proposal) -> Proposal);
 
-impl Proposer for PermutesLaw {
+impl Proposer for Altered {
     fn name(&self) -> &'static str {
-        "permuted"
+        "altered"
     }
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
@@ -87,16 +87,7 @@ impl Proposer for PermutesLaw {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        let honest = self.0.propose(round, clock)?;
-        let mut permuted = Proposal::default();
-        for node in honest.nodes() {
-            let Origin::Sampled(q) = &node.origin else { panic!("a law is needed") };
-            let (ids, masses): (Vec<u32>, Vec<f64>) = q.entries().unzip();
-            let turned = masses.iter().cycle().skip(1).map(|mass| mass.ln());
-            let law = Law::sparse(ids.into_iter().zip(turned).collect());
-            permuted.append(node.token, Origin::Sampled(law));
-        }
-        Ok(permuted)
+        Ok(self.1(&self.0.propose(round, clock)?))
     }
 
     fn count(&self, tally: &mut Tally) {
@@ -104,46 +95,28 @@ impl Proposer for PermutesLaw {
     }
 }
 
-/// Hands over candidates that were chosen as if they had been drawn: each with a law of its own that has
-/// most of its mass on it.
-pub struct ClaimsDraws(pub Box<dyn Proposer>);
-
-impl Proposer for ClaimsDraws {
-    fn name(&self) -> &'static str {
-        "claiming"
+/// Laws whose probabilities are exchanged among their ids.
+pub fn with_permuted_laws(honest: &Proposal) -> Proposal {
+    let mut permuted = Proposal::default();
+    for node in honest.nodes() {
+        let Origin::Sampled(q) = &node.origin else { panic!("a law is needed") };
+        let (ids, masses): (Vec<u32>, Vec<f64>) = q.entries().unzip();
+        let turned = masses.iter().cycle().skip(1).map(|mass| mass.ln());
+        let law = Law::sparse(ids.into_iter().zip(turned).collect());
+        permuted.append(node.token, Origin::Sampled(law));
     }
+    permuted
+}
 
-    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        self.0.begin(prompt, clock)
+/// Chosen candidates as if they had been drawn: each with a law that has most of its mass on it.
+pub fn as_if_drawn(honest: &Proposal) -> Proposal {
+    let mut claimed = Proposal::default();
+    for node in honest.nodes() {
+        let masses = (0..8).map(|id| (id, if id == node.token { 0.6f64 } else { 0.4 / 7.0 }));
+        let law = Law::sparse(masses.map(|(id, mass)| (id, mass.ln())).collect());
+        claimed.branch(node.parent, node.token, Origin::Sampled(law));
     }
-
-    fn commit(
-        &mut self,
-        tokens: &[u32],
-        bytes: &[u8],
-        clock: &mut Clock,
-    ) -> Result<(), SpeculateError> {
-        self.0.commit(tokens, bytes, clock)
-    }
-
-    fn propose(
-        &mut self,
-        round: &Round<'_>,
-        clock: &mut Clock,
-    ) -> Result<Proposal, SpeculateError> {
-        let honest = self.0.propose(round, clock)?;
-        let mut claimed = Proposal::default();
-        for node in honest.nodes() {
-            let masses = (0..8).map(|id| (id, if id == node.token { 0.6f64 } else { 0.4 / 7.0 }));
-            let law = Law::sparse(masses.map(|(id, mass)| (id, mass.ln())).collect());
-            claimed.branch(node.parent, node.token, Origin::Sampled(law));
-        }
-        Ok(claimed)
-    }
-
-    fn count(&self, tally: &mut Tally) {
-        self.0.count(tally);
-    }
+    claimed
 }
 
 /// Sampling settings applied in an order that is not transformers'.

@@ -10,7 +10,7 @@ use align::{Context, Tokenizer};
 use draft::{Randomness, Sampling};
 use proptest::prelude::*;
 use support::chi_square::p_value;
-use support::mutants::{ClaimsDraws, Mutant, PermutesLaw};
+use support::mutants::{Altered, Mutant, as_if_drawn, with_permuted_laws};
 use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
 use target::propose::siblings::{Rule, Siblings};
@@ -282,13 +282,13 @@ fn acceptance_by_the_drafts_probability_is_found() {
 
 #[test]
 fn a_permuted_law_is_found() {
-    is_found(&TokenVerifier, |proposer| Box::new(PermutesLaw(proposer)));
-    is_found(&BlockVerifier, |proposer| Box::new(PermutesLaw(proposer)));
+    is_found(&TokenVerifier, |proposer| Box::new(Altered(proposer, with_permuted_laws)));
+    is_found(&BlockVerifier, |proposer| Box::new(Altered(proposer, with_permuted_laws)));
 }
 
 #[test]
 fn candidates_of_a_tree_that_are_verified_as_if_drawn_are_found() {
-    let change = |proposer| -> Box<dyn Proposer> { Box::new(ClaimsDraws(proposer)) };
+    let change = |proposer| -> Box<dyn Proposer> { Box::new(Altered(proposer, as_if_drawn)) };
     let mut bench = Bench::new(Pair::Crossing, Some(Method::Tree), Sampling::at(1.0), 3);
     bench.proposer = change(std::mem::replace(&mut bench.proposer, Box::new(Nothing)));
     let (counts, _) = bench.sample(&TokenVerifier, draws());
