@@ -180,14 +180,13 @@ impl Args {
         let sampling = self.sampling.over(Sampling::GREEDY);
         let sources = self.source.open();
         let compute = self.compute.set_up()?;
-        let target = match &self.target {
-            Some(target) => target.clone(),
-            None => {
-                // Of a draft that is no model nothing else is to be said.
-                let draft = &self.draft;
-                sources.find(draft).with_context(|| format!("cannot use the draft `{draft}`"))?;
-                sources.default_target(self.downloads.max_download, printer)?.to_owned()
-            }
+        let target = if let Some(target) = &self.target {
+            target.clone()
+        } else {
+            // Of a draft that is no model nothing else is to be said.
+            let draft = &self.draft;
+            sources.find(draft).with_context(|| format!("cannot use the draft `{draft}`"))?;
+            sources.default_target(self.downloads.max_download, printer)?.to_owned()
         };
         Ok(Plan {
             draft: self.draft.clone(),
