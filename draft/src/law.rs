@@ -86,16 +86,7 @@ impl Law {
     /// Draws different ids one after the other, each from the law without those before it; fewer than
     /// `count` where fewer have mass. The first is that of [`Self::draw`].
     pub fn draws(&self, key: Key, count: usize) -> Vec<u32> {
-        match self {
-            Self::Point(id) => vec![*id; count.min(1)],
-            Self::Dense(weights) => {
-                let ids = weights.logs.iter().enumerate();
-                key.draw_many(ids.map(|(id, &log)| (id as u32, log)), count)
-            }
-            Self::Sparse(ids, weights) => {
-                key.draw_many(ids.iter().copied().zip(weights.logs.iter().copied()), count)
-            }
-        }
+        key.draw_many(self.logs(), count)
     }
 
     /// The most probable ids, in that order, the smaller id first among equals; fewer than `count`

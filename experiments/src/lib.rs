@@ -15,6 +15,7 @@ pub mod models;
 pub mod new_folder;
 pub mod printer;
 pub mod prompts;
+pub mod provenance;
 pub mod published;
 pub mod registry;
 pub mod report;

@@ -23,6 +23,16 @@ pub struct Node {
     pub origin: Origin,
 }
 
+impl Node {
+    /// The law that it was drawn from, where it was drawn.
+    pub fn law(&self) -> Option<&Law> {
+        match &self.origin {
+            Origin::Sampled(law) => Some(law),
+            Origin::Deterministic => None,
+        }
+    }
+}
+
 /// Candidates of one round, parents before children.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Proposal {

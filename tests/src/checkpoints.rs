@@ -28,6 +28,15 @@ pub fn tiny_config(vocab_size: usize) -> Value {
     })
 }
 
+/// A small Qwen3.5 configuration with gated attention alone.
+pub fn gated_config(vocab_size: usize) -> Value {
+    let mut config = tiny_config(vocab_size);
+    let more = json!({"model_type": "qwen3_5_text", "head_dim": 9, "attention_bias": true,
+        "layer_types": ["full_attention", "full_attention"]});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+}
+
 /// The weights of one tensor.
 pub struct Formula {
     /// Names the stream of numbers.

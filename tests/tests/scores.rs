@@ -4,19 +4,10 @@
 
 use draft::model::{Passage, Score, Texts, score_alone};
 use draft::{Model, ModelError, Wanted};
-use serde_json::{Value, json};
-use support::checkpoints::{tiny_config, write_formula};
+use support::checkpoints::{gated_config, tiny_config, write_formula};
 use support::shared::compute;
 
 const ROWS: usize = 40;
-
-fn gated() -> Value {
-    let mut config = tiny_config(ROWS);
-    let more = json!({"model_type": "qwen3_5_text", "head_dim": 9, "attention_bias": true,
-        "layer_types": ["full_attention", "full_attention"]});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config
-}
 
 fn text(seed: usize, length: usize) -> Vec<u32> {
     (0..length).map(|place| ((7 * seed + place * place + 3 * place) % ROWS) as u32).collect()
@@ -27,7 +18,7 @@ const PASSAGES: [(usize, usize); 5] = [(12, 11), (30, 1), (2, 1), (30, 7), (17, 
 
 #[test]
 fn scores_are_those_of_the_logits_behind_each_id() {
-    for config in [tiny_config(ROWS), gated()] {
+    for config in [tiny_config(ROWS), gated_config(ROWS)] {
         let folder = tempfile::tempdir().unwrap();
         write_formula(folder.path(), &config, 5);
         let texts: Vec<Vec<u32>> =

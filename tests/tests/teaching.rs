@@ -11,20 +11,12 @@ use draft::train::{
     AdamWSettings, Divergence, Goal, Laws, Lesson, Parameters, Plan, Precision, Schedule, Trainer,
 };
 use draft::{Compute, Model, Wanted};
-use serde_json::{Value, json};
-use support::checkpoints::{tiny_config, write_formula};
+use serde_json::Value;
+use support::checkpoints::{gated_config, tiny_config, write_formula};
 use support::shared::compute;
 use tch::Tensor;
 
 const ROWS: usize = 40;
-
-fn gated() -> Value {
-    let mut config = tiny_config(ROWS);
-    let more = json!({"model_type": "qwen3_5_text", "head_dim": 9, "attention_bias": true,
-        "layer_types": ["full_attention", "full_attention"]});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config
-}
 
 /// Texts of these lengths.
 fn texts(lengths: &[usize]) -> Vec<Vec<u32>> {
@@ -65,7 +57,7 @@ fn folder(config: &Value, seed: u64) -> tempfile::TempDir {
 #[test]
 fn laws_of_many_texts_are_those_of_each_alone() {
     let columns: Vec<i64> = (0..ROWS as i64).filter(|id| id % 3 != 1).collect();
-    for config in [tiny_config(ROWS), gated()] {
+    for config in [tiny_config(ROWS), gated_config(ROWS)] {
         let folder = folder(&config, 5);
         let texts = texts(&[12, 30, 7]);
         let mut model = Texts::load(folder.path(), compute()).unwrap();
@@ -100,7 +92,7 @@ fn laws_of_many_texts_are_those_of_each_alone() {
 
 #[test]
 fn texts_that_go_on_in_step_are_those_that_go_on_alone() {
-    for config in [tiny_config(ROWS), gated()] {
+    for config in [tiny_config(ROWS), gated_config(ROWS)] {
         let folder = folder(&config, 6);
         let texts = texts(&[20, 20, 20]);
         let mut model = Texts::load(folder.path(), compute()).unwrap();

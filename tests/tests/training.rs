@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use draft::config::Shape;
 use draft::train::{AdamWSettings, MuonSettings, Parameters, Plan, Precision, Schedule, Trainer};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use support::checkpoints::{tiny_config, write_formula};
+use serde_json::Value;
+use support::checkpoints::{gated_config, tiny_config, write_formula};
 use support::shared::{self, compute};
 use tch::Tensor;
 
@@ -24,14 +24,6 @@ fn plan(precision: Precision, recompute: bool) -> Plan {
     };
     let schedule = Schedule::Cosine { warmup: 5 };
     Plan { optimiser, schedule, steps: 60, precision, recompute }
-}
-
-fn gated() -> Value {
-    let mut config = tiny_config(40);
-    let more = json!({"model_type": "qwen3_5_text", "head_dim": 9, "attention_bias": true,
-        "layer_types": ["full_attention", "full_attention"]});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config
 }
 
 /// A text with a pattern that a model can learn.
@@ -60,7 +52,7 @@ fn losses(config: &Value, precision: Precision, recompute: bool) -> Vec<f64> {
 
 #[test]
 fn the_loss_falls_in_every_precision() {
-    for config in [tiny_config(40), gated()] {
+    for config in [tiny_config(40), gated_config(40)] {
         let exact = losses(&config, Precision::Fp32, false);
         assert!((exact[0] - 40f64.ln()).abs() < 0.1 && exact[59] < 0.8 * exact[0], "{exact:?}");
         for precision in [Precision::Bf16, Precision::Fp16 { wide_layers: 1 }] {
@@ -75,7 +67,7 @@ fn the_loss_falls_in_every_precision() {
 
 #[test]
 fn reading_layers_again_gives_the_same_gradients() {
-    for config in [tiny_config(40), gated()] {
+    for config in [tiny_config(40), gated_config(40)] {
         let kept = losses(&config, Precision::Fp32, false);
         let again = losses(&config, Precision::Fp32, true);
         for (kept, again) in kept.iter().zip(&again) {

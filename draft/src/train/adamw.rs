@@ -58,12 +58,12 @@ impl AdamW {
         self.updates += 1;
         let (decayed, count) = (parameters.decayed(), parameters.flat().numel() as i64);
         let piece = if norm.device().is_cuda() { count } else { PIECE };
-        let mut ends =
-            vec![(0, decayed, 1.0 - lr * self.settings.weight_decay), (decayed, count, 1.0)];
+        let mut begin = 0;
         if let Some(settings) = self.settings.muon {
             self.move_matrices(parameters, settings, (&shrink, lr));
-            ends.remove(0);
+            begin = decayed;
         }
+        let ends = [(begin, decayed, 1.0 - lr * self.settings.weight_decay), (decayed, count, 1.0)];
         for (first, last, decay) in ends {
             let mut at = first;
             while at < last {

@@ -1,8 +1,6 @@
 //! The run: plain and speculative decoding prompt by prompt, interleaved, in one process, through
 //! one counter. Decides the order and keeps the records; the loop itself is `target`'s.
 
-use std::time::SystemTime;
-
 use align::Overlap;
 use anyhow::{Result, bail};
 use draft::Randomness;
@@ -20,6 +18,7 @@ use super::summary::summarise;
 use crate::doctor::torch_version;
 use crate::printer::Printer;
 use crate::prompts::{PromptFile, take_evenly};
+use crate::provenance::{command_line, now};
 use crate::report;
 use crate::source::Loaded;
 use crate::statistics::Resampling;
@@ -103,9 +102,8 @@ fn empty_report(
     };
     let header = Header {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        // Where the program lies is no setting.
-        command_line: std::iter::once("spec".to_owned()).chain(std::env::args().skip(1)).collect(),
-        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        command_line: command_line(),
+        started: now(),
         seed: plan.seed,
         device: plan.compute.device_name(),
         dtype: plan.compute.dtype_name().to_owned(),

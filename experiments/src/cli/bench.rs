@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -15,6 +14,7 @@ use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, chec
 use crate::bench::Plan;
 use crate::bench::run::run;
 use crate::printer::Printer;
+use crate::provenance::now;
 use crate::report;
 use crate::report::next::next;
 
@@ -216,7 +216,7 @@ impl Args {
 
 /// A folder that is not there yet, named by the time and the draft.
 fn new_run(draft: &str) -> PathBuf {
-    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-");
+    let time = now().replace(':', "-");
     let draft = Path::new(draft).file_name().unwrap_or(OsStr::new("draft")).to_string_lossy();
     let named = |count: u32| {
         Path::new("runs").join(match count {

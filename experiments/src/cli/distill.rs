@@ -315,8 +315,8 @@ impl Distill<'_> {
             recipe,
             folder: self.folder,
             material: &Teaching::new(prepared, settings),
-            begin: Some(&draft.folder),
-            tokenizer_files: &files(&settings.draft, &draft.folder, printer)?,
+            begin: Some(&draft.located.folder),
+            tokenizer_files: &files(&settings.draft, &draft.located.folder, printer)?,
             specials: (draft.tokenizer.prefix().first().copied(), draft.eos.first().copied()),
             device: compute.device,
         };
@@ -332,7 +332,9 @@ impl Distill<'_> {
             return Ok(printer.data(&after.display().to_string())?);
         }
         let folder = self.folder.path.join("bench");
-        for (name, draft) in [("before", self.pair.draft.folder.as_path()), ("after", &after)] {
+        for (name, draft) in
+            [("before", self.pair.draft.located.folder.as_path()), ("after", &after)]
+        {
             printer.say(&format!("measuring the draft {name} distillation"));
             bench(&flags.plan(draft, self, folder.join(name)), printer)?;
         }

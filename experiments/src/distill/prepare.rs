@@ -80,8 +80,8 @@ impl Task<'_> {
         let key = json!({
             "version": VERSION, "texts": texts.file_name().map(|name| name.to_string_lossy()),
             "laws": has_laws.then_some((settings.top_k, settings.temperature)),
-            "length": self.length, "draft": identities(&self.draft.folder)?,
-            "target": identities(&self.target.folder)?, "compute": format!("{:?}", self.compute),
+            "length": self.length, "draft": identities(&self.draft.located.folder)?,
+            "target": identities(&self.target.located.folder)?, "compute": format!("{:?}", self.compute),
         });
         let lessons = folder(self.cache, ("lessons", &key), |path| {
             for part in PARTS {
@@ -148,7 +148,7 @@ impl Task<'_> {
 
     fn model<'m>(&self, model: &'m mut Option<Texts>) -> Result<&'m mut Texts> {
         if model.is_none() {
-            let loaded = Texts::load(&self.target.folder, self.compute)
+            let loaded = Texts::load(&self.target.located.folder, self.compute)
                 .with_context(|| format!("cannot load the target `{}`", self.target.name))?;
             *model = Some(loaded);
         }
@@ -161,7 +161,7 @@ impl Task<'_> {
         let wrote = match settings.text {
             TextOf::Data => Value::Null,
             TextOf::Target => json!({
-                "target": identities(&self.target.folder)?, "seed": self.seed,
+                "target": identities(&self.target.located.folder)?, "seed": self.seed,
                 "temperature": settings.temperature, "prompt_tokens": settings.prompt_tokens,
                 "max_new": settings.max_new, "compute": format!("{:?}", self.compute),
             }),

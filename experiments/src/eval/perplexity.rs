@@ -84,7 +84,7 @@ fn beginning(model: &Described) -> Result<(Vec<u32>, &'static str)> {
         None => bail!(
             "{}: its tokenizer puts nothing before a text, and neither it nor config.json names an \
              end of text to stand there; add \"eos_token_id\" to config.json",
-            model.folder.display()
+            model.located.folder.display()
         ),
     }
 }

@@ -1,14 +1,13 @@
 //! What an evaluation leaves behind: `report.json`, which holds all that is needed to make it again,
 //! and the same as a Markdown page. Lays out what suites found; scores nothing.
 
-use std::time::SystemTime;
-
 use serde::Serialize;
 
 use super::scorer::Cost;
 use super::{Figures, Plan, Text};
 use crate::bench::record::ModelInfo;
 use crate::doctor::torch_version;
+use crate::provenance;
 use crate::report::markdown::{command_line, escaped, grid};
 use crate::report::{model, significant, whole};
 use crate::source::Described;
@@ -57,27 +56,14 @@ impl Header {
     pub fn begin(plan: &Plan, own: &Described) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            // Where the program lies is no setting.
-            command_line: std::iter::once("spec".to_owned())
-                .chain(std::env::args().skip(1))
-                .collect(),
-            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            command_line: provenance::command_line(),
+            started: provenance::now(),
             seed: plan.seed,
             device: plan.compute.device_name(),
             dtype: plan.compute.dtype_name().to_owned(),
             threads: tch::get_num_threads() as usize,
             torch: torch_version(),
-            model: ModelInfo {
-                name: own.name.clone(),
-                path: own.folder.display().to_string(),
-                source: own.source.to_owned(),
-                note: own.note.clone(),
-                architecture: own.config.architecture.clone(),
-                parameters: own.config.shape.parameters(),
-                vocabulary: own.tokenizer.vocabulary().used_rows(),
-                context: own.config.shape.decoder().context,
-                tokenizer: own.tokenizer.description(),
-            },
+            model: own.info(),
             suite: plan.suite.name(),
             data: DataInfo { source: plan.data.name.clone(), sha256: String::new() },
             limit: plan.limit,

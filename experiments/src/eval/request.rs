@@ -49,7 +49,7 @@ impl<'a> Encoder<'a> {
             None => bail!(
                 "{}: neither the tokenizer nor config.json names an id that begins or ends a text; \
                  add \"eos_token\" to its tokenizer_config.json",
-                model.folder.display()
+                model.located.folder.display()
             ),
         }
     }

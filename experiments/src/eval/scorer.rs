@@ -53,9 +53,9 @@ impl Scorer {
     pub fn load(model: &Described, compute: Compute) -> Result<Self> {
         let load = || -> Result<Reader> {
             Ok(if Texts::context_of(&model.config.shape).is_some() {
-                Reader::Many(Box::new(Texts::load(&model.folder, compute)?))
+                Reader::Many(Box::new(Texts::load(&model.located.folder, compute)?))
             } else {
-                Reader::Alone(Model::load(&model.folder, compute)?.network)
+                Reader::Alone(Model::load(&model.located.folder, compute)?.network)
             })
         };
         let reader = load().with_context(|| format!("cannot load the model `{}`", model.name))?;

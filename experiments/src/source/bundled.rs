@@ -23,8 +23,10 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 
 /// The registry's entry of a folder that is a bundled model's.
 pub fn entry_of(path: &Path) -> Option<&'static Entry> {
-    let same = |other: PathBuf| path.canonicalize().ok() == other.canonicalize().ok();
-    registry::models().iter().find(|entry| folder(&entry.name).is_some_and(same))
+    let (home, path) = (home()?, path.canonicalize().ok()?);
+    let is_own = |name: &str| home.join(name).canonicalize().is_ok_and(|own| own == path);
+    let holds_model = path.join("config.json").is_file();
+    registry::models().iter().find(|entry| holds_model && is_own(&entry.name))
 }
 
 /// Why there is none.

@@ -1,7 +1,7 @@
 //! From a model's folder to a loaded model with its tokenizer. Does not know where folders come from,
 //! and does no model maths.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use align::Tokenizer;
 use anyhow::{Context, Result, bail};
@@ -34,17 +34,7 @@ impl Loaded {
         let tokenizer = read_tokenizer(name, folder)?;
         let model = Model::load(folder, compute)?;
         let tokenizer = fitting(tokenizer, folder, model.network.rows())?;
-        let info = ModelInfo {
-            name: shown_name(name, folder),
-            path: folder.display().to_string(),
-            source: located.source.to_owned(),
-            note: located.note.clone(),
-            architecture: model.config.architecture.clone(),
-            parameters: model.parameters,
-            vocabulary: tokenizer.vocabulary().used_rows(),
-            context: model.network.context(),
-            tokenizer: tokenizer.description(),
-        };
+        let info = info(shown_name(name, folder), &located, (&model.config, &tokenizer));
         let eos = ends(&model.config, Some(&tokenizer));
         let side = Side::new(tokenizer, Session::new(model.network), eos);
         let published = Published::find(name, folder);
@@ -56,18 +46,40 @@ impl Loaded {
 pub struct Described {
     /// The name for people.
     pub name: String,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Where that is, as [`Located`] says.
-    pub source: &'static str,
-    /// What must be said of where it comes from.
-    pub note: Option<String>,
+    /// Where it comes from.
+    pub located: Located,
     /// What its `config.json` says.
     pub config: ModelConfig,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// Ids that end a text. The first stands for the others.
     pub eos: Vec<u32>,
+}
+
+impl Described {
+    /// What reports say of it.
+    pub fn info(&self) -> ModelInfo {
+        info(self.name.clone(), &self.located, (&self.config, &self.tokenizer))
+    }
+}
+
+/// What reports say of a model that people know by `name`.
+fn info(
+    name: String,
+    located: &Located,
+    (config, tokenizer): (&ModelConfig, &Tokenizer),
+) -> ModelInfo {
+    ModelInfo {
+        name,
+        path: located.folder.display().to_string(),
+        source: located.source.to_owned(),
+        note: located.note.clone(),
+        architecture: config.architecture.clone(),
+        parameters: config.shape.parameters(),
+        vocabulary: tokenizer.vocabulary().used_rows(),
+        context: config.shape.decoder().context,
+        tokenizer: tokenizer.description(),
+    }
 }
 
 /// A loaded model for which ids are enough: its tokenizer may be missing.
@@ -93,15 +105,16 @@ impl Sources {
 
     /// Locates a model and reads all but its weights.
     pub fn describe(&self, role: &str, name: &str) -> Result<Described> {
-        let Located { folder, source, note } = self.locate_for(role, name)?;
+        let located = self.locate_for(role, name)?;
+        let folder = &located.folder;
         let read = || -> Result<Described> {
-            let config = ModelConfig::read(&folder)?;
+            let config = ModelConfig::read(folder)?;
             let rows = config.shape.vocab_size();
-            let mut tokenizer = fitting(read_tokenizer(name, &folder)?, &folder, rows)?;
+            let mut tokenizer = fitting(read_tokenizer(name, folder)?, folder, rows)?;
             tokenizer.pad_to(rows);
             let eos = ends(&config, Some(&tokenizer));
-            let (name, folder, note) = (shown_name(name, &folder), folder.clone(), note.clone());
-            Ok(Described { name, folder, source, note, config, tokenizer, eos })
+            let (name, located) = (shown_name(name, folder), located.clone());
+            Ok(Described { name, located, config, tokenizer, eos })
         };
         read().with_context(|| cannot_load(role, name))
     }

@@ -53,9 +53,15 @@ impl Beams {
         &self.texts
     }
 
-    /// The texts that go on.
-    pub(super) fn live(&self) -> impl Iterator<Item = &Text> {
-        self.live.iter().map(|&text| &self.texts[text])
+    /// The texts that go on, as indices.
+    pub(super) fn live(&self) -> &[usize] {
+        &self.live
+    }
+
+    /// The largest probability of a text that goes on, as a logarithm.
+    pub(super) fn likeliest(&self) -> f64 {
+        let masses = self.live.iter().map(|&text| self.texts[text].log_mass);
+        masses.fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// Ids and parents, in slots, of all that has been read or is to be read next.
@@ -71,7 +77,7 @@ impl Beams {
 
     /// The ids of the live texts.
     pub(super) fn fresh(&self) -> Vec<u32> {
-        self.live().map(|text| text.id).collect()
+        self.live.iter().map(|&text| self.texts[text].id).collect()
     }
 
     /// Goes on by one id from each live text, whose logits are `rows` in their order, or from the

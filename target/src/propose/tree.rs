@@ -36,6 +36,19 @@ impl Default for Size {
     }
 }
 
+/// A text as the target reads it.
+struct Reading {
+    tokens: Vec<u32>,
+    /// How many of them can no longer change.
+    whole: usize,
+}
+
+impl Reading {
+    fn settled(&self) -> &[u32] {
+        &self.tokens[..self.whole]
+    }
+}
+
 /// A draft that proposes many texts at once.
 pub struct Tree {
     drafter: Drafter,
@@ -53,44 +66,40 @@ impl Tree {
         Self { drafter: Drafter::new(draft), draftable, size, temperature }
     }
 
-    /// Adds the tokens of the texts from `first` on, and those of their ends where nothing follows.
+    /// Adds the tokens of the texts from `first` on that can no longer change, and an end of text where
+    /// it follows.
     fn settle(
         &self,
         (beams, first): (&Beams, usize),
-        known: &mut Vec<Vec<u32>>,
+        known: &mut Vec<Reading>,
         trie: &mut Trie,
         round: &Round<'_>,
     ) -> Result<(), SpeculateError> {
         for text in &beams.texts()[first..] {
-            let mut encoding = read(round, &self.drafter.side.tokenizer, &text.bytes)?;
-            encoding.ids.truncate(complete(&encoding, text.ended, round));
+            let encoding = read(round, &self.drafter.side.tokenizer, &text.bytes)?;
+            let mut whole = complete(&encoding, text.ended, round);
             let mut tokens = encoding.ids;
             if text.ended && !round.ignore_eos {
                 tokens.extend(round.target.eos.first());
+                whole = tokens.len();
             }
-            let before = text.before.map_or(&[][..], |before| &known[before]);
-            let shared = before.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
-            trie.add(&tokens, shared, text.log_mass.exp());
-            known.push(tokens);
+            let before = text.before.map_or(&[][..], |before| known[before].settled());
+            let settled = &tokens[..whole];
+            let shared = before.iter().zip(settled).take_while(|(a, b)| a == b).count();
+            trie.add(settled, shared, text.log_mass.exp());
+            known.push(Reading { tokens, whole });
         }
         Ok(())
     }
+}
 
-    /// Adds the tokens that the live texts end in and that might still grow.
-    fn add_open(
-        &self,
-        beams: &Beams,
-        trie: &mut Trie,
-        round: &Round<'_>,
-    ) -> Result<(), SpeculateError> {
-        for text in beams.live() {
-            let encoding = read(round, &self.drafter.side.tokenizer, &text.bytes)?;
-            let whole = complete(&encoding, false, round);
-            if whole < encoding.ids.len() {
-                trie.add(&encoding.ids, whole, text.log_mass.exp() * OPEN);
-            }
+/// Adds the tokens that the live texts end in and that might still grow.
+fn add_open(beams: &Beams, known: &[Reading], trie: &mut Trie) {
+    for &text in beams.live() {
+        let Reading { tokens, whole } = &known[text];
+        if *whole < tokens.len() {
+            trie.add(tokens, *whole, beams.texts()[text].log_mass.exp() * OPEN);
         }
-        Ok(())
     }
 }
 
@@ -140,8 +149,7 @@ impl Proposer for Tree {
             self.settle((&beams, first), &mut known, &mut trie, round)?;
             let (_, least) = trie.best(nodes, round.budget);
             // A text behind a live one is no more probable than that.
-            let likeliest =
-                beams.live().map(|text| text.log_mass).fold(f64::NEG_INFINITY, f64::max);
+            let likeliest = beams.likeliest();
             if level + 1 == levels || likeliest.exp() <= least {
                 break;
             }
@@ -149,7 +157,7 @@ impl Proposer for Tree {
             logits = Some(self.drafter.read_tree(&beams)?);
         }
         clock.enter(Phase::Align);
-        self.add_open(&beams, &mut trie, round)?;
+        add_open(&beams, &known, &mut trie);
         Ok(trie.best(nodes, round.budget).0)
     }
 

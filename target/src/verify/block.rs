@@ -8,7 +8,7 @@ use draft::{Key, Law, Purpose, Randomness};
 
 use super::{Laws, TokenVerifier, Verdict, Verifier, rejection};
 use crate::error::SpeculateError;
-use crate::proposal::{Origin, Proposal};
+use crate::proposal::Proposal;
 
 /// Verification of chains as blocks; what is no chain of sampled candidates goes token by token.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,18 +66,15 @@ impl Block {
     }
 }
 
-/// The tokens and laws of a chain of sampled candidates; `None` where it is no such chain.
-fn sampled(proposal: &Proposal) -> Option<(Vec<u32>, Vec<&Law>)> {
-    let law = |node: &'_ crate::proposal::Node| match node.origin {
-        Origin::Sampled(_) => Some(node.token),
-        Origin::Deterministic => None,
-    };
-    let tokens = proposal.nodes().iter().map(law).collect::<Option<Vec<u32>>>()?;
-    let laws = proposal.nodes().iter().filter_map(|node| match &node.origin {
-        Origin::Sampled(law) => Some(law),
-        Origin::Deterministic => None,
-    });
-    (proposal.is_chain() && !proposal.is_empty()).then(|| (tokens, laws.collect()))
+/// The tokens of a chain of sampled candidates with their laws; `None` where it is no such chain.
+fn sampled(proposal: &Proposal) -> Option<Vec<(u32, &Law)>> {
+    let chain = !proposal.is_empty() && proposal.is_chain();
+    proposal
+        .nodes()
+        .iter()
+        .map(|node| Some((node.token, node.law()?)))
+        .collect::<Option<_>>()
+        .filter(|_| chain)
 }
 
 impl Verifier for BlockVerifier {
@@ -88,9 +85,10 @@ impl Verifier for BlockVerifier {
         randomness: Randomness,
         start: usize,
     ) -> Result<Verdict, SpeculateError> {
-        let Some((tokens, q)) = sampled(proposal) else {
+        let Some(candidates) = sampled(proposal) else {
             return TokenVerifier.verify(proposal, laws, randomness, start);
         };
+        let (tokens, q): (Vec<u32>, Vec<&Law>) = candidates.into_iter().unzip();
         let p: Vec<Law> =
             (0..=tokens.len()).map(|count| laws.after(count.checked_sub(1))).collect();
         let block = Block::new(&p, &q, &tokens)?;

@@ -16,7 +16,7 @@ pub use block::BlockVerifier;
 use siblings::Choice;
 
 use crate::error::SpeculateError;
-use crate::proposal::{Origin, Proposal};
+use crate::proposal::Proposal;
 
 /// The target's laws at the places of a proposal.
 pub trait Laws {
@@ -113,9 +113,9 @@ fn choose(
     let (mut chosen, mut drawn) = (Vec::new(), Vec::new());
     for &child in children {
         let node = &proposal.nodes()[child];
-        match &node.origin {
-            Origin::Deterministic => chosen.push(node.token),
-            Origin::Sampled(q) => drawn.push((node.token, q)),
+        match node.law() {
+            None => chosen.push(node.token),
+            Some(q) => drawn.push((node.token, q)),
         }
     }
     if drawn.is_empty() || !chosen.is_empty() {
