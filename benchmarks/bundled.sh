@@ -8,7 +8,7 @@ out=$(cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
 for temperature in 0 1; do
-    for method in slem tli; do
+    for method in slem tli tree byte; do
         name=bundled-$method-t$temperature
         ./spec bench --draft stentor2 --target spec-24m --source bundled --method $method \
             --temperature $temperature --max-new 64 --seed 0 --out "$out/$name" "$@" >"$out/$name.txt"

@@ -36,6 +36,9 @@ fn every_method_runs_and_is_greedy_identical() {
         ("same", "tree"),
         ("draft", "tree"),
         ("monster", "tree"),
+        ("same", "byte"),
+        ("draft", "byte"),
+        ("monster", "byte"),
     ];
     for (draft, method) in pairs {
         let report = report(&models.bench(draft, &["--method", method, "--json"]));
@@ -45,6 +48,28 @@ fn every_method_runs_and_is_greedy_identical() {
         assert!(case.overall.counts.num_draft_tokens > 0, "{draft} {method}");
         assert!(report.complete);
     }
+}
+
+#[test]
+fn the_text_itself_drafts_without_a_model() {
+    let models = Models::new(SPEC);
+    let (target, prompts) = (models.path("target"), models.usual_prompts());
+    let fixed = ["bench", "--draft", "ngram", "--target", &target, "--prompts", &prompts, "--json"];
+    for temperature in ["0", "1"] {
+        let flags = ["--ignore-eos", "--max-new", "60", "--temperature", temperature];
+        let report = report(&models.spec.run(&[&fixed[..], &flags].concat()));
+        let case = report.cases.iter().find(|case| case.case == "ngram").unwrap();
+        let (counts, plain) = (&case.overall.counts, &report.cases[0].overall.counts);
+        assert!(counts.num_draft_tokens > 0 && counts.draft_model_tokens == 0);
+        assert_eq!(report.header.draft.parameters, 0);
+        assert_eq!(counts.num_emitted_tokens, plain.num_emitted_tokens);
+        if temperature == "0" {
+            assert_eq!(case.overall.greedy_identical.unwrap().value, Some(1.0));
+        }
+    }
+    let refused = models.spec.run(&[&fixed[..], &["--method", "slem"]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--method slem"));
 }
 
 #[test]

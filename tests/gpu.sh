@@ -70,7 +70,7 @@ bench() {
 }
 
 decoding() {
-    for method in slem tli; do
+    for method in slem tli tree byte; do
         bench cpu --device cpu --method $method --max-new 32
         bench gpu --device "$device" --dtype fp32 --method $method --max-new 32
         python3 - "$out" <<'PY'

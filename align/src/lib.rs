@@ -3,6 +3,7 @@
 //! This crate knows tokenizers and text. It knows no model, no probability and no tensor: bytes are
 //! the common currency in which a draft's vocabulary meets a target's.
 
+pub mod byte_trie;
 pub mod context;
 pub mod decoder;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod unicode;
 pub mod utf8;
 pub mod vocabulary;
 
+pub use byte_trie::{ByteTrie, Match};
 pub use context::Context;
 pub use decoder::Decoder;
 pub use error::AlignError;

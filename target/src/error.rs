@@ -31,4 +31,12 @@ pub enum SpeculateError {
         /// The candidate.
         token: u32,
     },
+    /// The whole law of a token takes more readings than a draft may do.
+    #[error(
+        "slrs gives up: the law of the next token is not whole after {readings} readings of the draft; use --method byte, which cuts it off"
+    )]
+    TooManyTexts {
+        /// Readings that a round may do.
+        readings: usize,
+    },
 }

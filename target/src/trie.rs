@@ -58,6 +58,19 @@ impl Trie {
         }
     }
 
+    /// Adds a text that something else than the texts so far speaks for: tokens, each with its probability
+    /// behind the ones before it. Where both speak for a place, it fails only where both are wrong.
+    pub fn support(&mut self, path: &[(u32, f64)]) {
+        let (mut at, mut chance) = (None, 1.0);
+        for &(token, probability) in path {
+            let place = self.child(at, token);
+            chance *= probability;
+            let mass = &mut self.places[place].mass;
+            *mass += (1.0 - mass.min(1.0)) * chance;
+            at = Some(place);
+        }
+    }
+
     fn child(&mut self, parent: Option<usize>, token: u32) -> usize {
         let fresh = self.places.len();
         let siblings = match parent {
@@ -114,6 +127,15 @@ impl Trie {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn two_voices_for_a_place_fail_together() {
+        let mut trie = Trie::default();
+        trie.add(&[1, 2], 0, 0.5);
+        trie.support(&[(1, 0.5), (3, 0.8)]);
+        let masses: Vec<f64> = trie.places.iter().map(|place| place.mass).collect();
+        assert_eq!(masses, [0.75, 0.5, 0.4]);
+    }
 
     #[test]
     fn texts_share_their_beginnings() {

@@ -76,7 +76,7 @@ pub fn assert_one_line(output: &Output, parts: &[&str]) {
 /// a TokenMonster one.
 pub struct Models {
     pub folder: TempDir,
-    spec: Spec,
+    pub spec: Spec,
 }
 
 impl Models {

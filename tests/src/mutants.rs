@@ -1,5 +1,7 @@
 //! Rules with one error each, to show that the tests of losslessness and of sampling find it.
 
+use std::collections::BTreeMap;
+
 use align::Context;
 use draft::{Key, Law, Purpose, Randomness, Sampling};
 use target::propose::Round;
@@ -106,6 +108,20 @@ pub fn with_permuted_laws(honest: &Proposal) -> Proposal {
         permuted.append(node.token, Origin::Sampled(law));
     }
     permuted
+}
+
+/// Laws that are mostly those of the place behind; the last place has mostly the first one's.
+pub fn with_laws_of_the_next(honest: &Proposal) -> Proposal {
+    let laws: Vec<&Law> = honest.nodes().iter().filter_map(Node::law).collect();
+    let mut moved = Proposal::default();
+    for (index, node) in honest.nodes().iter().enumerate() {
+        let (own, next) = (laws[index], laws[(index + 1) % laws.len()]);
+        let masses: BTreeMap<u32, f64> = own.entries().chain(next.entries()).collect();
+        let mixed = |id: u32| 0.1 * own.probability(id) + 0.9 * next.probability(id);
+        let law = Law::sparse(masses.into_keys().map(|id| (id, mixed(id).ln())).collect());
+        moved.append(node.token, Origin::Sampled(law));
+    }
+    moved
 }
 
 /// Chosen candidates as if they had been drawn: each with a law that has most of its mass on it.

@@ -10,12 +10,12 @@ use align::{Context, Tokenizer};
 use draft::{Randomness, Sampling};
 use proptest::prelude::*;
 use support::chi_square::p_value;
-use support::mutants::{Altered, Mutant, as_if_drawn, with_permuted_laws};
+use support::mutants::{Altered, Mutant, as_if_drawn, with_laws_of_the_next, with_permuted_laws};
 use support::tokenizers::{bpe, tokenmonster};
 use support::toy::{Table, ToyModel};
 use target::propose::siblings::{Rule, Siblings};
 use target::propose::tree::Size;
-use target::propose::{Nothing, Settings};
+use target::propose::{Ngram, Nothing, Settings};
 use target::{
     BlockVerifier, Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier,
     Verifier, speculate,
@@ -72,7 +72,7 @@ fn draft_tokenizer(pair: Pair) -> Tokenizer {
 fn side(tokenizer: Tokenizer, seed: u64) -> Side {
     let rows = tokenizer.vocabulary().rows();
     let eos = tokenizer.eos().into_iter().collect();
-    Side::new(tokenizer, ToyModel::new(rows, seed).session(), eos)
+    Side::new(tokenizer, ToyModel::new(rows, seed).with_context(256).session(), eos)
 }
 
 /// Everything that a run needs.
@@ -160,9 +160,17 @@ fn settings() -> Vec<Sampling> {
 fn cases() -> Vec<(Pair, Method)> {
     let mut cases = vec![(Pair::Same, Method::Identity)];
     for pair in [Pair::Same, Pair::Crossing, Pair::Characters, Pair::Monster, Pair::Capcode] {
-        cases.extend([Method::Slem, Method::Tli, Method::Tree].map(|method| (pair, method)));
+        let methods = [Method::Slem, Method::Tli, Method::Tree, Method::Byte];
+        cases.extend(methods.map(|method| (pair, method)));
     }
+    // A marker without bytes may follow itself for ever, and then no law is whole.
+    cases.extend([Pair::Same, Pair::Crossing, Pair::Characters].map(|pair| (pair, Method::Slrs)));
     cases
+}
+
+fn cases_with_a_law() -> impl Iterator<Item = (Pair, Method)> {
+    let have_none = [Method::Slem, Method::Tree];
+    cases().into_iter().filter(move |(_, method)| !have_none.contains(method))
 }
 
 fn holds(pair: Pair, method: Method) {
@@ -208,11 +216,44 @@ fn chi_square_tree() {
 }
 
 #[test]
+fn chi_square_byte() {
+    for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Byte) {
+        holds(pair, method);
+    }
+}
+
+#[test]
+fn chi_square_slrs() {
+    for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Slrs) {
+        holds(pair, method);
+    }
+}
+
+#[test]
+fn slrs_gives_up_where_no_law_is_whole() {
+    let mut bench = Bench::new(Pair::Capcode, Some(Method::Slrs), Sampling::at(1.0), 3);
+    let failed = bench.run(&TokenVerifier, 0).map(drop);
+    assert!(matches!(failed, Err(SpeculateError::TooManyTexts { .. })));
+}
+
+#[test]
+fn chi_square_ngram() {
+    for sampling in settings() {
+        let mut bench = Bench::new(Pair::Crossing, None, sampling, 3);
+        bench.proposer = Box::new(Ngram::default());
+        bench.limits.max_new = 12;
+        let (counts, accepted) = bench.sample(&TokenVerifier, draws());
+        let p = p_value(&counts, &bench.law());
+        assert!(p >= FEWEST_P, "{sampling:?}: p = {p:e}");
+        assert!(accepted > 0);
+    }
+}
+
+#[test]
 fn chi_square_siblings() {
-    let has_law = |method| [Method::Identity, Method::Tli].contains(&method);
     for rule in [Rule::Drawn, Rule::Greedy] {
         let siblings = Siblings { count: 3, rule };
-        for (pair, method) in cases().into_iter().filter(|(_, method)| has_law(*method)) {
+        for (pair, method) in cases_with_a_law() {
             for sampling in settings() {
                 let mut bench = Bench::with(pair, Some(method), (sampling, siblings), 2);
                 let law = bench.law();
@@ -240,8 +281,7 @@ fn more_candidates_are_accepted_more_often() {
 
 #[test]
 fn chi_square_blocks() {
-    let has_law = |method| [Method::Identity, Method::Tli].contains(&method);
-    for (pair, method) in cases().into_iter().filter(|(_, method)| has_law(*method)) {
+    for (pair, method) in cases_with_a_law() {
         holds_by(pair, method, &BlockVerifier);
     }
 }
@@ -261,7 +301,13 @@ fn blocks_accept_no_fewer_and_single_candidates_alike() {
 
 /// Fails unless the chi-square test finds that the rules were broken.
 fn is_found(verifier: &dyn Verifier, change: impl Fn(Box<dyn Proposer>) -> Box<dyn Proposer>) {
-    for (pair, method) in [(Pair::Same, Method::Identity), (Pair::Crossing, Method::Tli)] {
+    let cases = [
+        (Pair::Same, Method::Identity),
+        (Pair::Crossing, Method::Tli),
+        (Pair::Crossing, Method::Byte),
+        (Pair::Characters, Method::Slrs),
+    ];
+    for (pair, method) in cases {
         let mut bench = Bench::new(pair, Some(method), Sampling::at(1.0), 3);
         bench.proposer = change(std::mem::replace(&mut bench.proposer, Box::new(Nothing)));
         let (counts, _) = bench.sample(verifier, draws());
@@ -284,6 +330,12 @@ fn acceptance_by_the_drafts_probability_is_found() {
 fn a_permuted_law_is_found() {
     is_found(&TokenVerifier, |proposer| Box::new(Altered(proposer, with_permuted_laws)));
     is_found(&BlockVerifier, |proposer| Box::new(Altered(proposer, with_permuted_laws)));
+}
+
+#[test]
+fn the_law_of_another_step_is_found() {
+    is_found(&TokenVerifier, |proposer| Box::new(Altered(proposer, with_laws_of_the_next)));
+    is_found(&BlockVerifier, |proposer| Box::new(Altered(proposer, with_laws_of_the_next)));
 }
 
 #[test]

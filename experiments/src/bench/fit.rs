@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use target::Prompt as Pair;
 
 use super::Plan;
+use super::drafting::Drafting;
 use super::record::Skipped;
 use crate::cli::bench::{LongPrompts, Template};
 use crate::prompts::Prompt;
@@ -51,13 +52,12 @@ enum Fate {
 pub fn select(
     plan: &Plan,
     prompts: Vec<Prompt>,
-    draft: &Loaded,
+    draft: &Drafting,
     target: &Loaded,
 ) -> Result<Selection> {
     let templates = match plan.template {
         Template::None => None,
-        Template::Auto => ChatTemplate::read(&draft.located.folder)?
-            .zip(ChatTemplate::read(&target.located.folder)?),
+        Template::Auto => draft.template(target)?.zip(ChatTemplate::read(&target.located.folder)?),
     };
     let fitting = Fitting { plan, draft, target, templates };
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
@@ -84,7 +84,7 @@ pub fn select(
 /// What decides whether a prompt fits.
 struct Fitting<'a> {
     plan: &'a Plan,
-    draft: &'a Loaded,
+    draft: &'a Drafting,
     target: &'a Loaded,
     /// The draft's and the target's, where both have one.
     templates: Option<(ChatTemplate, ChatTemplate)>,
@@ -119,7 +119,7 @@ impl Fitting<'_> {
                 }
             }
         }
-        let draft = read(&self.draft.side.tokenizer, for_draft.filter(|_| !is_long), &text)?;
+        let draft = read(self.draft.tokenizer(self.target), for_draft.filter(|_| !is_long), &text)?;
         if !(target.expressible && draft.expressible) {
             return Ok(Fate::Inexpressible);
         }

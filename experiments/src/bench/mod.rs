@@ -1,6 +1,7 @@
 //! The bench: a plan, the prompts that fit, the run, its records and their summary.
 
 pub mod compare;
+pub mod drafting;
 pub mod files;
 pub mod fit;
 pub mod record;

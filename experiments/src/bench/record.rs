@@ -201,7 +201,7 @@ pub struct Settings {
     pub verification: Verification,
     /// Candidate target tokens a step.
     pub gamma: usize,
-    /// How large a tree is, where the method makes trees.
+    /// How large a tree is, where the draft reads several texts at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Size>,
     /// Candidates of each place, where the method has a law.

@@ -4,10 +4,11 @@
 use align::Overlap;
 use anyhow::{Result, bail};
 use draft::Randomness;
-use target::propose::{Nothing, slem};
-use target::{Generation, Limits, Method, Proposer, Side, speculate};
+use target::propose::Nothing;
+use target::{Generation, Limits, Proposer, Side, speculate};
 
 use super::Plan;
+use super::drafting::{Chosen, Drafting};
 use super::files::RunFiles;
 use super::fit::{Fitted, Selection, select};
 use super::record::{
@@ -30,7 +31,7 @@ const TIE_MARGIN: f64 = 1e-4;
 pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let mut files = plan.out.as_deref().map(RunFiles::create).transpose()?;
     let prompts = PromptFile::read(plan.prompts.as_deref())?;
-    let draft = plan.sources.open("draft", &plan.draft, plan.compute)?;
+    let draft = Drafting::open(plan)?;
     let mut target = plan.sources.open("target", &plan.target, plan.compute)?;
     let (source, sha256, total) = (prompts.source, prompts.sha256, prompts.prompts.len());
     let mut selection = select(plan, prompts.prompts, &draft, &target)?;
@@ -49,10 +50,10 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
         skipped: selection.skipped.clone(),
         truncated: selection.truncated,
     };
-    let (method, reason) = choose(plan, &draft, &target);
+    let chosen = draft.choose(plan, &target);
     let mut bench = Bench {
-        report: empty_report(plan, &draft, &target, info, (method, reason)),
-        proposer: method.proposer(draft.side, &target.side, plan.proposing())?,
+        report: empty_report(plan, &draft, &target, info, chosen),
+        proposer: draft.proposer(chosen, plan, &target)?,
         target: &mut target.side,
         plan,
         records: Vec::new(),
@@ -74,24 +75,14 @@ fn reasons(selection: &Selection) -> String {
     )
 }
 
-fn choose(plan: &Plan, draft: &Loaded, target: &Loaded) -> (Method, &'static str) {
-    match plan.method {
-        Some(method) => (method, "asked for"),
-        None => match Method::default_for(&draft.side, &target.side) {
-            Method::Identity => (Method::Identity, "the vocabularies are the same"),
-            other => (other, "the vocabularies differ"),
-        },
-    }
-}
-
 fn empty_report(
     plan: &Plan,
-    draft: &Loaded,
+    draft: &Drafting,
     target: &Loaded,
     prompts: PromptsInfo,
-    (method, reason): (Method, &str),
+    chosen: Chosen,
 ) -> Report {
-    let (ours, theirs) = (draft.side.tokenizer.vocabulary(), target.side.tokenizer.vocabulary());
+    let (ours, theirs) = (draft.tokenizer(target).vocabulary(), target.side.tokenizer.vocabulary());
     let coverage = Overlap::new(ours, theirs).coverage(ours, theirs);
     let vocabulary = VocabularyPanel {
         draft_tokens: coverage.draft_tokens,
@@ -109,9 +100,9 @@ fn empty_report(
         dtype: plan.compute.dtype_name().to_owned(),
         threads: tch::get_num_threads() as usize,
         torch: torch_version(),
-        draft: draft.info.clone(),
+        draft: draft.info(target),
         target: target.info.clone(),
-        settings: settings(plan, method, reason),
+        settings: settings(plan, chosen),
         prompts,
     };
     Report {
@@ -127,12 +118,12 @@ fn empty_report(
     }
 }
 
-fn settings(plan: &Plan, method: Method, reason: &str) -> Settings {
+fn settings(plan: &Plan, chosen: Chosen) -> Settings {
     Settings {
-        method: method.name().to_owned(),
-        method_reason: reason.to_owned(),
+        method: chosen.name().to_owned(),
+        method_reason: chosen.reason.to_owned(),
         verification: plan.verification,
-        tree: (method == Method::Tree).then_some(plan.size),
+        tree: chosen.reads_many().then_some(plan.size),
         siblings: plan.siblings,
         gamma: plan.gamma,
         temperature: plan.sampling.temperature,
@@ -146,10 +137,7 @@ fn settings(plan: &Plan, method: Method, reason: &str) -> Settings {
         ignore_eos: plan.ignore_eos,
         long_prompts: plan.long_prompts.name().to_owned(),
         template: plan.template.name().to_owned(),
-        tail_policy: match method {
-            Method::Slem => slem::TAIL_POLICY.to_owned(),
-            _ => "none: candidates are target tokens".to_owned(),
-        },
+        tail_policy: chosen.tail_policy().to_owned(),
         limit: plan.limit,
     }
 }

@@ -12,6 +12,7 @@ use target::{Method, Verification};
 
 use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, check_at_least_one};
 use crate::bench::Plan;
+use crate::bench::drafting::NGRAM;
 use crate::bench::run::run;
 use crate::printer::Printer;
 use crate::provenance::now;
@@ -63,7 +64,7 @@ impl Template {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The draft: a folder, a registry name (stentor2, stentor, er, …) or a Hub id, both perhaps with
-    /// @revision.
+    /// @revision; or ngram, which needs no model and goes on as the text did before.
     #[arg(long, value_name = "MODEL")]
     draft: String,
     /// The target: likewise [default: llama-3.2-1b where it is in the cache, or may be fetched with
@@ -74,7 +75,8 @@ pub struct Args {
     source: SourceFlags,
     #[command(flatten)]
     downloads: DownloadFlags,
-    /// identity, slem, tli or tree [default: identity where the vocabularies are the same, else slem].
+    /// identity, slem, tli, tree, byte or slrs [default: identity where the vocabularies are the same,
+    /// else slem].
     #[arg(long)]
     method: Option<Method>,
     /// How sampled candidates are verified: token by token, or a block of them at once. Candidates
@@ -87,10 +89,10 @@ pub struct Args {
     /// Candidates of a round, at most, where they form a tree.
     #[arg(long, default_value_t = Size::default().nodes, value_name = "N")]
     tree_nodes: usize,
-    /// Method tree: texts that the draft reads at once.
+    /// Methods tree, byte and slrs: texts that the draft reads at once.
     #[arg(long, default_value_t = Size::default().beam, value_name = "N")]
     beam: usize,
-    /// Methods identity and tli: candidates of each place, at most --tree-nodes in all.
+    /// Methods that draw: candidates of each place, at most --tree-nodes in all.
     #[arg(long, default_value_t = 1, value_name = "N")]
     siblings: usize,
     /// How they are chosen: drawn one after the other, or greedy (the most probable ones and one that
@@ -185,7 +187,9 @@ impl Args {
         } else {
             // Of a draft that is no model nothing else is to be said.
             let draft = &self.draft;
-            sources.find(draft).with_context(|| format!("cannot use the draft `{draft}`"))?;
+            if draft != NGRAM {
+                sources.find(draft).with_context(|| format!("cannot use the draft `{draft}`"))?;
+            }
             sources.default_target(self.downloads.max_download, printer)?.to_owned()
         };
         Ok(Plan {

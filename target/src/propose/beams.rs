@@ -65,19 +65,14 @@ impl Beams {
     }
 
     /// Ids and parents, in slots, of all that has been read or is to be read next.
-    pub(super) fn slots(&self) -> (Vec<u32>, &[Option<usize>]) {
+    pub(super) fn slots(&self) -> (Vec<u32>, Vec<Option<usize>>) {
         let mut ids = vec![0; self.parents.len()];
         for text in &self.texts {
             if let Some(slot) = text.slot {
                 ids[slot] = text.id;
             }
         }
-        (ids, &self.parents)
-    }
-
-    /// The ids of the live texts.
-    pub(super) fn fresh(&self) -> Vec<u32> {
-        self.live.iter().map(|&text| self.texts[text].id).collect()
+        (ids, self.parents.clone())
     }
 
     /// Goes on by one id from each live text, whose logits are `rows` in their order, or from the
@@ -154,6 +149,10 @@ mod tests {
         Vocabulary::plain(vec![token(b'a'), token(b'b'), Entry::Special("</s>".into())])
     }
 
+    fn live_ids(beams: &Beams) -> Vec<u32> {
+        beams.live().iter().map(|&text| beams.texts()[text].id).collect()
+    }
+
     #[test]
     fn the_best_texts_of_each_length_are_kept() {
         let vocabulary = vocabulary();
@@ -162,7 +161,7 @@ mod tests {
         let mut beams = Beams::new(DecodeState::default(), 2, 1.0);
         let first = row([0.6, 0.3, 0.1]);
         assert_eq!(beams.grow(std::iter::once(&first[..]), &ids, &vocabulary), 0);
-        assert_eq!(beams.fresh(), [0, 1]);
+        assert_eq!(live_ids(&beams), [0, 1]);
         // Behind a, then behind b: ab has 0.3, a and its end 0.24, ba 0.27.
         let rows = [row([0.1, 0.5, 0.4]), row([0.9, 0.05, 0.05])];
         assert_eq!(beams.grow(rows.iter().map(Vec::as_slice), &ids, &vocabulary), 2);
@@ -170,7 +169,7 @@ mod tests {
             beams.texts()[2..].iter().map(|text| (&text.bytes[..], text.ended)).collect();
         assert_eq!(found, [(&b"ab"[..], false), (&b"ba"[..], false)]);
         assert!((beams.texts()[2].log_mass - 0.3f64.ln()).abs() < 1e-6);
-        assert_eq!(beams.slots(), (vec![0, 1, 1, 0], &[None, None, Some(0), Some(1)][..]));
+        assert_eq!(beams.slots(), (vec![0, 1, 1, 0], vec![None, None, Some(0), Some(1)]));
     }
 
     #[test]
@@ -179,6 +178,6 @@ mod tests {
         let row: Vec<f32> = [0.2f32, 0.1, 0.7].map(f32::ln).to_vec();
         beams.grow(std::iter::once(&row[..]), &[0, 1, 2], &vocabulary());
         assert!(beams.texts()[0].ended);
-        assert_eq!(beams.fresh(), [0]);
+        assert_eq!(live_ids(&beams), [0]);
     }
 }

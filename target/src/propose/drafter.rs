@@ -4,7 +4,6 @@
 use align::{Context, DecodeState};
 use draft::Logits;
 
-use super::beams::Beams;
 use crate::error::SpeculateError;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
@@ -92,15 +91,18 @@ impl Drafter {
         self.side.session.last_logits()
     }
 
-    /// Reads the newest level of a tree of texts and gives the logits behind each of them.
-    pub(super) fn read_tree(&mut self, beams: &Beams) -> Result<Logits, SpeculateError> {
-        let fresh = beams.fresh();
-        let (ids, parents) = beams.slots();
-        let known = ids.len() - fresh.len();
+    /// Reads the last `fresh` texts of a tree of ids, those before them being read, and gives the logits
+    /// behind each of them.
+    pub(super) fn read_tree(
+        &mut self,
+        (ids, parents): (Vec<u32>, Vec<Option<usize>>),
+        fresh: usize,
+    ) -> Result<Logits, SpeculateError> {
+        let known = ids.len() - fresh;
         let session = &mut self.side.session;
         let base = session.ids().len() - known;
-        let logits = session.read_tree(base, &fresh, parents)?;
-        let (context, parents) = (self.context.ids().to_vec(), parents.to_vec());
+        let logits = session.read_tree(base, &ids[known..], &parents)?;
+        let context = self.context.ids().to_vec();
         self.grown = Some(Grown { context, base, ids, parents });
         Ok(logits)
     }

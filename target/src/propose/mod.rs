@@ -2,12 +2,16 @@
 //! target tokens with the exact law they were drawn from, or says that they were not drawn.
 
 mod beams;
+pub mod byte;
 mod drafter;
+mod followers;
 pub mod identity;
+pub mod ngram;
 pub mod nothing;
 mod reading;
 pub mod siblings;
 pub mod slem;
+mod stream;
 pub mod tli;
 pub mod tree;
 
@@ -23,7 +27,9 @@ use crate::proposal::Proposal;
 use crate::round::{Clock, Tally};
 use crate::side::Side;
 
+pub use byte::Byte;
 pub use identity::Identity;
+pub use ngram::Ngram;
 pub use nothing::Nothing;
 use siblings::Siblings;
 pub use slem::Slem;
@@ -91,6 +97,10 @@ pub enum Method {
     Tli,
     /// A tree of texts encoded again, exact match.
     Tree,
+    /// Target tokens from the draft's bytes, by a law that is cut off.
+    Byte,
+    /// The same with the whole law, where that can be had.
+    Slrs,
 }
 
 /// What a method may be told.
@@ -119,7 +129,8 @@ impl Settings {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Identity, Self::Slem, Self::Tli, Self::Tree];
+    pub const ALL: [Self; 6] =
+        [Self::Identity, Self::Slem, Self::Tli, Self::Tree, Self::Byte, Self::Slrs];
 
     /// The name that users type.
     pub fn name(self) -> &'static str {
@@ -128,7 +139,14 @@ impl Method {
             Self::Slem => "slem",
             Self::Tli => "tli",
             Self::Tree => "tree",
+            Self::Byte => "byte",
+            Self::Slrs => "slrs",
         }
+    }
+
+    /// Whether the draft reads several texts at once.
+    pub fn reads_many(self) -> bool {
+        matches!(self, Self::Tree | Self::Byte | Self::Slrs)
     }
 
     /// The method used where none is asked for.
@@ -153,6 +171,8 @@ impl Method {
             Self::Slem => Box::new(Slem::new(draft)),
             Self::Tli => Box::new(Tli::new(draft, target, settings)),
             Self::Tree => Box::new(Tree::new(draft, size, temperature)),
+            Self::Byte => Box::new(Byte::new(draft, target, settings)),
+            Self::Slrs => Box::new(Byte::whole(draft, target, settings)),
         })
     }
 }

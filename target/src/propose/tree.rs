@@ -1,13 +1,15 @@
 //! Trees of strings: the texts that the draft holds most probable, each encoded for the target, merged
 //! into a tree of target tokens of which the most probable places are proposed. The target draws for
 //! itself and its draws are followed down the tree, so that no proposal law is needed, and the method is
-//! lossless at every temperature (trees: Miao et al., 2305.09781; strings: Timor et al., 2502.05202).
+//! lossless at every temperature (trees: Miao et al., 2305.09781; strings: Timor et al., 2502.05202). What
+//! followed the same tokens in the text before is one more branch, as probable as it has proved so far.
 
 use align::Context;
 use serde::{Deserialize, Serialize};
 
 use super::beams::Beams;
 use super::drafter::Drafter;
+use super::followers::Followers;
 use super::reading::{complete, read};
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
@@ -55,6 +57,7 @@ pub struct Tree {
     draftable: Vec<u32>,
     size: Size,
     temperature: f64,
+    followers: Followers,
 }
 
 impl Tree {
@@ -63,7 +66,8 @@ impl Tree {
     pub fn new(draft: Side, size: Size, temperature: f64) -> Self {
         let draftable = draft.draftable();
         let temperature = if temperature > 0.0 { temperature } else { 1.0 };
-        Self { drafter: Drafter::new(draft), draftable, size, temperature }
+        let followers = Followers::default();
+        Self { drafter: Drafter::new(draft), draftable, size, temperature, followers }
     }
 
     /// Adds the tokens of the texts from `first` on that can no longer change, and an end of text where
@@ -110,6 +114,7 @@ impl Proposer for Tree {
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
         self.drafter.begin(prompt, clock);
+        self.followers = Followers::default();
         Ok(())
     }
 
@@ -154,10 +159,12 @@ impl Proposer for Tree {
                 break;
             }
             clock.enter(Phase::Draft);
-            logits = Some(self.drafter.read_tree(&beams)?);
+            logits = Some(self.drafter.read_tree(beams.slots(), beams.live().len())?);
         }
         clock.enter(Phase::Align);
         add_open(&beams, &known, &mut trie);
+        self.followers.read(round.committed.ids());
+        trie.support(&self.followers.path(round.budget));
         Ok(trie.best(nodes, round.budget).0)
     }
 

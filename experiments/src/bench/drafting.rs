@@ -1,0 +1,125 @@
+//! Who drafts in a run: a model, or the text itself. Runs nothing.
+
+use align::Tokenizer;
+use anyhow::{Result, bail};
+use target::propose::{Ngram, slem};
+use target::{Method, Proposer};
+
+use super::Plan;
+use super::record::ModelInfo;
+use crate::source::Loaded;
+use crate::template::ChatTemplate;
+
+/// The name of the draft that is no model.
+pub const NGRAM: &str = "ngram";
+
+/// The draft of a run.
+pub enum Drafting {
+    /// A model.
+    Model(Box<Loaded>),
+    /// What followed the same tokens before.
+    Ngram,
+}
+
+/// How candidates come about, and why so.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen {
+    method: Option<Method>,
+    /// Who or what chose the method.
+    pub reason: &'static str,
+}
+
+impl Chosen {
+    /// The name of the method.
+    pub fn name(self) -> &'static str {
+        self.method.map_or(NGRAM, Method::name)
+    }
+
+    /// Whether the draft reads several texts at once.
+    pub fn reads_many(self) -> bool {
+        self.method.is_some_and(Method::reads_many)
+    }
+
+    /// What becomes of a drafted text's last token.
+    pub fn tail_policy(self) -> &'static str {
+        match self.method {
+            Some(Method::Slem) => slem::TAIL_POLICY,
+            _ => "none: candidates are target tokens",
+        }
+    }
+}
+
+impl Drafting {
+    /// Opens the draft of a plan.
+    pub fn open(plan: &Plan) -> Result<Self> {
+        if plan.draft != NGRAM {
+            let draft = plan.sources.open("draft", &plan.draft, plan.compute)?;
+            return Ok(Self::Model(Box::new(draft)));
+        }
+        if let Some(method) = plan.method {
+            bail!("--draft ngram is a method of its own; leave --method {method} away");
+        }
+        Ok(Self::Ngram)
+    }
+
+    /// The tokenizer that prompts are read with on the draft's side.
+    pub fn tokenizer<'a>(&'a self, target: &'a Loaded) -> &'a Tokenizer {
+        &self.reader(target).side.tokenizer
+    }
+
+    /// The draft's chat template, where it has one.
+    pub fn template(&self, target: &Loaded) -> Result<Option<ChatTemplate>> {
+        ChatTemplate::read(&self.reader(target).located.folder)
+    }
+
+    fn reader<'a>(&'a self, target: &'a Loaded) -> &'a Loaded {
+        match self {
+            Self::Model(draft) => draft,
+            Self::Ngram => target,
+        }
+    }
+
+    /// What reports say of it.
+    pub fn info(&self, target: &Loaded) -> ModelInfo {
+        match self {
+            Self::Model(draft) => draft.info.clone(),
+            Self::Ngram => ModelInfo {
+                name: NGRAM.to_owned(),
+                path: String::new(),
+                source: "the text itself".to_owned(),
+                note: None,
+                architecture: "prompt lookup".to_owned(),
+                parameters: 0,
+                ..target.info.clone()
+            },
+        }
+    }
+
+    /// The method of a plan, or the one for the pair.
+    pub fn choose(&self, plan: &Plan, target: &Loaded) -> Chosen {
+        let (method, reason) = match (self, plan.method) {
+            (Self::Ngram, _) => (None, "the draft is no model"),
+            (_, Some(method)) => (Some(method), "asked for"),
+            (Self::Model(draft), None) => match Method::default_for(&draft.side, &target.side) {
+                Method::Identity => (Some(Method::Identity), "the vocabularies are the same"),
+                other => (Some(other), "the vocabularies differ"),
+            },
+        };
+        Chosen { method, reason }
+    }
+
+    /// What proposes.
+    pub fn proposer(
+        self,
+        chosen: Chosen,
+        plan: &Plan,
+        target: &Loaded,
+    ) -> Result<Box<dyn Proposer>> {
+        Ok(match (self, chosen.method) {
+            (Self::Model(draft), Some(method)) => {
+                method.proposer(draft.side, &target.side, plan.proposing())?
+            }
+            _ => Box::new(Ngram::default()),
+        })
+    }
+}
