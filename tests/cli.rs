@@ -73,6 +73,22 @@ fn the_text_itself_drafts_without_a_model() {
 }
 
 #[test]
+fn the_number_of_candidates_can_be_left_open() {
+    let models = Models::new(SPEC);
+    for (method, flag) in [("slem", "--gamma"), ("byte", "--gamma"), ("tree", "--tree-nodes")] {
+        let run = models.bench("draft", &["--method", method, flag, "auto", "--json"]);
+        let report = report(&run);
+        assert!(report.header.settings.auto, "{method}");
+        let overall = &report.cases[1].overall;
+        assert_eq!(overall.greedy_identical.unwrap().value, Some(1.0), "{method}");
+        assert!(overall.counts.num_plain_steps > 0, "two rounds of a run are without candidates");
+    }
+    let refused = models.bench("draft", &["--gamma", "some"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("neither auto nor a number"));
+}
+
+#[test]
 fn trees_blocks_and_siblings_are_said_in_the_report() {
     let models = Models::new(SPEC);
     let tree = report(

@@ -13,6 +13,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// A decoder in the middle of a text, where no space is taken away.
+    pub fn within() -> Self {
+        Self { begun: true, ..Self::default() }
+    }
+
     /// A decoder that has seen `ids`.
     pub fn after(tokenizer: &Tokenizer, ids: &[u32]) -> Self {
         let mut decoder = Self::default();

@@ -43,6 +43,8 @@ pub struct HuggingFace {
     prepends: Prepends,
     prefix: Vec<u32>,
     unknown: Option<u32>,
+    /// Types of the file's normalisers, in order.
+    normalizers: Vec<String>,
 }
 
 impl HuggingFace {
@@ -61,12 +63,16 @@ impl HuggingFace {
         let vocabulary = vocabulary(&library, spelling);
         let unknown =
             json["model"]["unk_token"].as_str().and_then(|text| library.token_to_id(text));
+        let mut normalizers = Vec::new();
+        collect_types(&json["normalizer"], &mut normalizers);
+        normalizers.retain(|kind| kind != "Sequence");
         let mut tokenizer = Self {
             plain: library,
             parsing: OnceLock::new(),
             prepends: Prepends::Nothing,
             prefix: Vec::new(),
             unknown,
+            normalizers,
         };
         tokenizer.prepends = tokenizer.probe_prepends(&vocabulary)?;
         tokenizer.prefix = tokenizer.probe_prefix()?;
@@ -76,6 +82,12 @@ impl HuggingFace {
     /// The special ids that the tokenizer puts in front of every text, such as BOS.
     pub fn prefix(&self) -> &[u32] {
         &self.prefix
+    }
+
+    /// What is done to a text first: the file's normalisers by their types, and the space in front.
+    pub fn normalisation(&self) -> Vec<String> {
+        let space = self.puts_space_in_front().then(|| "a space in front".to_owned());
+        self.normalizers.iter().cloned().chain(space).collect()
     }
 
     /// Whether a space is put in front of a text.

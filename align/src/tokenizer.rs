@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::error::AlignError;
 use crate::huggingface::HuggingFace;
-use crate::tokenmonster::Vocab;
+use crate::tokenmonster::{Capcode, Vocab};
 use crate::utf8::{Run, runs};
 use crate::vocabulary::{Entry, Vocabulary};
 
@@ -222,6 +222,23 @@ impl Tokenizer {
     /// Whether ids decode to the NFD form of the text that was encoded.
     pub fn decomposes(&self) -> bool {
         matches!(&self.kind, Kind::TokenMonster(vocab) if vocab.decomposes())
+    }
+
+    /// What is done to a text before it is cut into tokens, in words and in order; empty where it is
+    /// taken as it is.
+    pub fn normalisation(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::HuggingFace(tokenizer) => tokenizer.normalisation(),
+            Kind::TokenMonster(vocab) => {
+                let markers = match vocab.capcode {
+                    Capcode::None => None,
+                    Capcode::Delete => Some("capcode (delete markers)"),
+                    Capcode::Full => Some("capcode (delete and case markers)"),
+                };
+                let form = vocab.decomposes().then_some("NFD");
+                [form, markers].into_iter().flatten().map(str::to_owned).collect()
+            }
+        }
     }
 
     /// The bytes of a whole text: specials add nothing, and a space that the tokenizer put in front

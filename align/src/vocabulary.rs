@@ -110,6 +110,11 @@ impl Vocabulary {
         matches!(self.entry(id), Entry::Special(_))
     }
 
+    /// How its tokens write word beginnings and capitals.
+    pub fn capcode(&self) -> Capcode {
+        self.capcode
+    }
+
     /// Whether the bytes of a token depend on the tokens before it.
     pub fn is_stateful(&self) -> bool {
         self.capcode != Capcode::None

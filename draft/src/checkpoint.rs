@@ -73,6 +73,11 @@ struct Index {
 }
 
 impl Checkpoint {
+    /// Whether a folder holds a checkpoint, whole or not.
+    pub fn is_in(folder: &Path) -> bool {
+        [SINGLE, INDEX].iter().any(|name| folder.join(name).exists())
+    }
+
     /// Opens the checkpoint of a model folder and compares it with the `expected` names and shapes.
     /// A tied head may be present although it is not expected.
     pub fn open(folder: &Path, expected: &[(String, Vec<usize>)]) -> Result<Self, ModelError> {

@@ -1,6 +1,7 @@
 //! What people touch: the `spec` command line, the model registry and the Hub, benches, reports.
 //! No model maths lives here.
 
+pub mod align_report;
 pub mod bench;
 pub mod cli;
 pub mod data;
@@ -12,6 +13,7 @@ pub mod export;
 pub mod generate;
 pub mod hub;
 pub mod models;
+pub mod new_file;
 pub mod new_folder;
 pub mod printer;
 pub mod prompts;

@@ -3,7 +3,9 @@
 //!
 //! Nothing here prints or writes files; reports are `experiments`' matter.
 
+pub mod costs;
 pub mod error;
+pub mod pace;
 pub mod proposal;
 pub mod propose;
 pub mod round;

@@ -21,3 +21,4 @@ pub mod shards;
 pub mod shared;
 pub mod tokenizers;
 pub mod toy;
+pub mod toy_pairs;

@@ -24,6 +24,13 @@ impl Table {
         Self { rows, seed, spread: 3.0, known: HashMap::new() }
     }
 
+    /// Logits between −`spread` and `spread`.
+    #[must_use]
+    pub fn with_spread(mut self, spread: f32) -> Self {
+        self.spread = spread;
+        self
+    }
+
     /// Logits behind `prefix`.
     pub fn logits(&mut self, prefix: &[u32]) -> Rc<Vec<f32>> {
         let memory = prefix[prefix.len().saturating_sub(MEMORY)..].to_vec();
@@ -52,6 +59,13 @@ pub struct ToyModel {
 impl ToyModel {
     pub fn new(rows: usize, seed: u64) -> Self {
         Self { table: Table::new(rows, seed), ids: Vec::new(), context: 64 }
+    }
+
+    /// Logits between −`spread` and `spread`.
+    #[must_use]
+    pub fn with_spread(mut self, spread: f32) -> Self {
+        self.table.spread = spread;
+        self
     }
 
     #[must_use]

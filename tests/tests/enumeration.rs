@@ -1,99 +1,259 @@
-//! The rejection rule over whole texts, enumerated: all candidates, all ways to verify them, no
-//! randomness.
+//! Every method's output law over three tokens, enumerated: all candidates that its proposer gives, all ways
+//! to verify them, no randomness. What is enumerated is the proposers' own work: they are asked with so
+//! many seeds that all that they may propose has been seen.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashMap;
 
-use draft::Sampling;
-use support::toy::Table;
+use align::Context;
+use draft::{Law, Randomness, Sampling};
+use support::toy::{Table, ToyModel};
+use support::toy_pairs::{DRAFT_SEED, Pair, TARGET_SEED, draft_tokenizer, target_tokenizer};
+use target::propose::siblings::Siblings;
+use target::propose::tree::Size;
+use target::propose::{Ngram, Round, Settings};
+use target::verify::rejection::residual;
+use target::{Clock, Method, Proposal, Proposer, Side};
 
-const TARGET_SEED: u64 = 11;
-const DRAFT_SEED: u64 = 12;
+const PROMPT: &str = "ab";
+/// Tokens whose law is compared.
+const COMPARED: usize = 3;
+/// So that no candidate is too rare to be seen.
+const SPREAD: f32 = 1.0;
+const MOST_SEEDS: u64 = 200_000;
 
-/// The output law of the rejection rule over whole texts.
+fn side(pair: Pair, is_target: bool) -> Side {
+    let (tokenizer, seed) = match is_target {
+        true => (target_tokenizer(pair), TARGET_SEED),
+        false => (draft_tokenizer(pair), DRAFT_SEED),
+    };
+    let model = ToyModel::new(tokenizer.vocabulary().rows(), seed);
+    let eos = tokenizer.eos().into_iter().collect();
+    Side::new(tokenizer, model.with_context(256).with_spread(SPREAD).session(), eos)
+}
+
+/// One pair, one method, and what is known of the output law.
 struct Enumeration {
-    target: Table,
-    draft: Table,
-    text: Vec<u32>,
-    /// Candidates in a round.
-    depth: usize,
-    emitted: HashMap<Vec<u32>, f64>,
+    target: Side,
+    proposer: Box<dyn Proposer>,
+    prompt: target::Prompt,
+    gamma: usize,
+    table: Table,
+    law: HashMap<Vec<u32>, f64>,
+}
+
+/// The probability that these candidates are proposed: that each is drawn from its law.
+fn chance(proposal: &Proposal) -> f64 {
+    let drawn = proposal.nodes().iter().filter_map(|node| Some((node.token, node.law()?)));
+    drawn.map(|(token, law)| law.probability(token)).product()
 }
 
 impl Enumeration {
-    /// Walks all draws of the candidates behind `drafted`, which were drawn with probability
-    /// `mass`, and all ways to verify them, exactly and without randomness.
-    fn walk(&mut self, drafted: &[u32], mass: f64) {
-        let sampling = Sampling::at(1.0);
-        if drafted.len() < self.depth {
-            let prefix = [&self.text, drafted].concat();
-            let q = sampling.law(&self.draft.logits(&prefix), &[]);
-            for (id, q_mass) in q.entries() {
-                self.walk(&[drafted, &[id]].concat(), mass * q_mass);
+    fn new(pair: Pair, method: Option<Method>, size: Size, gamma: usize) -> Self {
+        let (target, draft) = (side(pair, true), side(pair, false));
+        let context = |side: &Side| Context::of_text(&side.tokenizer, PROMPT.as_bytes()).unwrap();
+        let prompt = target::Prompt { target: context(&target), draft: context(&draft) };
+        let settings = Settings { temperature: 1.0, size, siblings: Siblings::default() };
+        let proposer: Box<dyn Proposer> = match method {
+            Some(method) => method.proposer(draft, &target, settings).unwrap(),
+            None => Box::new(Ngram::default()),
+        };
+        let rows = target.session.model().rows();
+        let table = Table::new(rows, TARGET_SEED).with_spread(SPREAD);
+        Self { target, proposer, prompt, gamma, table, law: HashMap::new() }
+    }
+
+    /// The target's law behind emitted tokens.
+    fn p(&mut self, emitted: &[u32]) -> Law {
+        let prefix = [self.prompt.target.ids(), emitted].concat();
+        Sampling::at(1.0).law(&self.table.logits(&prefix), &[&prefix])
+    }
+
+    fn propose(&mut self, emitted: &[u32], seed: u64) -> Proposal {
+        let mut clock = Clock::start();
+        let mut committed = self.prompt.target.clone();
+        let vocabulary = self.target.tokenizer.vocabulary();
+        let mut state = vocabulary.state_after(committed.ids());
+        let before = committed.text().len();
+        for &token in emitted {
+            committed.push(&self.target.tokenizer, &mut state, token);
+        }
+        self.proposer.begin(&self.prompt.draft, &mut clock).unwrap();
+        self.proposer.commit(emitted, &committed.text()[before..], &mut clock).unwrap();
+        let round = Round {
+            target: &self.target,
+            committed: &committed,
+            budget: self.gamma,
+            room: 64,
+            ignore_eos: false,
+            position: emitted.len(),
+            randomness: Randomness { seed, prompt: 0 },
+        };
+        self.proposer.propose(&round, &mut clock).unwrap()
+    }
+
+    /// All that may be proposed behind emitted tokens, with its probability.
+    fn proposals(&mut self, emitted: &[u32]) -> Vec<(Proposal, f64)> {
+        let mut found: HashMap<Vec<u32>, (Proposal, f64)> = HashMap::new();
+        let mut seen = 0.0;
+        for seed in 0..MOST_SEEDS {
+            let proposal = self.propose(emitted, seed);
+            let name = proposal.nodes().iter().map(|node| node.token).collect();
+            found.entry(name).or_insert_with(|| {
+                let chance = chance(&proposal);
+                seen += chance;
+                (proposal, chance)
+            });
+            if seen > 1.0 - 1e-12 {
+                assert!(seen < 1.0 + 1e-9, "what is drawn has one law: {seen}");
+                return found.into_values().collect();
             }
+        }
+        panic!("only {seen} of the candidates' mass was seen behind {emitted:?}");
+    }
+
+    /// Walks all ways on from emitted tokens.
+    fn walk(&mut self, emitted: &[u32], mass: f64) {
+        let ended = emitted.last().is_some_and(|&last| self.target.is_end(last));
+        if emitted.len() >= COMPARED || ended {
+            *self.law.entry(emitted[..emitted.len().min(COMPARED)].to_vec()).or_default() += mass;
             return;
         }
-        let mut reached = mass;
-        for accepted in 0..=self.depth {
-            let prefix = [&self.text, &drafted[..accepted]].concat();
-            let p = sampling.law(&self.target.logits(&prefix), &[]);
-            if accepted == self.depth {
-                self.emit(&prefix, p.entries().map(|(id, p_mass)| (id, reached * p_mass)));
-                return;
-            }
-            let token = drafted[accepted];
-            let q = sampling.law(&self.draft.logits(&prefix), &[]);
-            let acceptance = (p.probability(token) / q.probability(token)).min(1.0);
-            let residual: Vec<(u32, f64)> = target::verify::rejection::residual(&p, &q).collect();
-            let total: f64 = residual.iter().map(|(_, mass)| mass).sum();
-            let rejected = reached * (1.0 - acceptance);
-            self.emit(&prefix, residual.into_iter().map(|(id, r)| (id, rejected * r / total)));
-            reached *= acceptance;
+        let mut outcomes: HashMap<Vec<u32>, f64> = HashMap::new();
+        for (proposal, chance) in self.proposals(emitted) {
+            self.verify(emitted, &proposal, None, chance, &mut outcomes);
+        }
+        for (longer, chance) in outcomes {
+            self.walk(&longer, mass * chance);
         }
     }
 
-    fn emit(&mut self, prefix: &[u32], next: impl Iterator<Item = (u32, f64)>) {
-        for (id, mass) in next {
-            *self.emitted.entry([prefix, &[id]].concat()).or_insert(0.0) += mass;
+    /// All ways to verify a proposal from `node` on, which is reached with probability `reached`.
+    fn verify(
+        &mut self,
+        emitted: &[u32],
+        proposal: &Proposal,
+        node: Option<usize>,
+        reached: f64,
+        outcomes: &mut HashMap<Vec<u32>, f64>,
+    ) {
+        let text = [emitted, &proposal.path_to(node)].concat();
+        if text.last().is_some_and(|&last| self.target.is_end(last)) {
+            *outcomes.entry(text).or_default() += reached;
+            return;
+        }
+        let p = self.p(&text);
+        let children: Vec<usize> = proposal.children(node).collect();
+        let mut emit = |id: u32, mass: f64| {
+            *outcomes.entry([&text[..], &[id]].concat()).or_default() += mass;
+        };
+        if let [child] = children[..]
+            && let Some(q) = proposal.nodes()[child].law()
+        {
+            let token = proposal.nodes()[child].token;
+            let share = (p.probability(token) / q.probability(token)).min(1.0);
+            let rest: Vec<(u32, f64)> = residual(&p, q).collect();
+            let total: f64 = rest.iter().map(|(_, mass)| mass).sum();
+            for (id, mass) in rest {
+                emit(id, reached * (1.0 - share) * mass / total);
+            }
+            if reached * share > 0.0 {
+                self.verify(emitted, proposal, Some(child), reached * share, outcomes);
+            }
+            return;
+        }
+        assert!(children.iter().all(|&child| proposal.nodes()[child].law().is_none()));
+        for (id, mass) in p.entries() {
+            let child = children.iter().find(|&&child| proposal.nodes()[child].token == id);
+            if let Some(&child) = child {
+                self.verify(emitted, proposal, Some(child), reached * mass, outcomes);
+            } else {
+                *outcomes.entry([&text[..], &[id]].concat()).or_default() += reached * mass;
+            }
+        }
+    }
+
+    /// The target's own law of the first tokens.
+    fn expected(&mut self) -> HashMap<Vec<u32>, f64> {
+        let (mut law, mut open) = (HashMap::new(), vec![(Vec::new(), 1.0)]);
+        while let Some((text, mass)) = open.pop() {
+            for (id, p) in self.p(&text).entries() {
+                let longer = [&text[..], &[id]].concat();
+                if longer.len() == COMPARED || self.target.is_end(id) {
+                    law.insert(longer, mass * p);
+                } else {
+                    open.push((longer, mass * p));
+                }
+            }
+        }
+        law
+    }
+
+    fn holds(mut self, name: &str) {
+        self.walk(&[], 1.0);
+        let expected = self.expected();
+        assert!((self.law.values().sum::<f64>() - 1.0).abs() < 1e-9, "{name}");
+        for (text, mass) in &expected {
+            let found = self.law.get(text).copied().unwrap_or(0.0);
+            assert!((found - mass).abs() < 1e-9, "{name} {text:?}: {found} and not {mass}");
+        }
+        assert!(self.law.keys().all(|text| expected.contains_key(text)), "{name}");
+    }
+}
+
+const PAIRS: [Pair; 5] =
+    [Pair::Same, Pair::Crossing, Pair::Characters, Pair::Monster, Pair::Capcode];
+
+fn holds(method: Method, pairs: &[Pair], sizes: &[Size], longest: usize) {
+    for &pair in pairs {
+        for &size in sizes {
+            for gamma in 1..=longest {
+                let name = format!("{pair:?} {method} {size:?} {gamma}");
+                Enumeration::new(pair, Some(method), size, gamma).holds(&name);
+            }
         }
     }
 }
 
+fn sizes() -> [Size; 3] {
+    [(1, 1), (4, 2), (12, 5)].map(|(nodes, beam)| Size { nodes, beam })
+}
+
 #[test]
-fn the_rejection_rule_is_exact_over_whole_texts() {
-    let mut enumeration = Enumeration {
-        target: Table::new(4, TARGET_SEED),
-        draft: Table::new(4, DRAFT_SEED),
-        text: vec![0],
-        depth: 2,
-        emitted: HashMap::new(),
-    };
-    enumeration.walk(&[], 1.0);
-    let Enumeration { mut target, emitted, .. } = enumeration;
-    // The law of the first token, and of the second given that a second was emitted, is p's.
-    let mut first = [0.0; 4];
-    for (text, mass) in &emitted {
-        first[text[1] as usize] += mass;
-    }
-    let p = Sampling::at(1.0).law(&target.logits(&[0]), &[]);
-    for (id, mass) in first.into_iter().enumerate() {
-        assert!((mass - p.probability(id as u32)).abs() < 1e-12);
-    }
-    // What is missing of a text of three is drawn from p: then texts of three have p's law.
-    for a in 0..4u32 {
-        for b in 0..4u32 {
-            for c in 0..4u32 {
-                let sampling = Sampling::at(1.0);
-                let mut chance =
-                    |text: &[u32], id| sampling.law(&target.logits(text), &[]).probability(id);
-                let (two, three) = (chance(&[0, a], b), chance(&[0, a, b], c));
-                let mass = |text: &[u32]| emitted.get(text).copied().unwrap_or(0.0);
-                let total =
-                    mass(&[0, a]) * two * three + mass(&[0, a, b]) * three + mass(&[0, a, b, c]);
-                let expected = p.probability(a) * two * three;
-                assert!((total - expected).abs() < 1e-12, "{a} {b} {c}");
-            }
-        }
+fn identity_has_the_targets_law() {
+    holds(Method::Identity, &[Pair::Same], &sizes()[..1], 2);
+}
+
+#[test]
+fn tli_has_the_targets_law() {
+    holds(Method::Tli, &PAIRS, &sizes()[..1], 2);
+}
+
+#[test]
+fn byte_has_the_targets_law_however_it_is_cut_off() {
+    holds(Method::Byte, &PAIRS, &sizes(), 2);
+}
+
+#[test]
+fn slrs_has_the_targets_law() {
+    // Two in a row are too rare to be seen all.
+    holds(Method::Slrs, &PAIRS[..3], &sizes()[1..2], 1);
+}
+
+#[test]
+fn slem_has_the_targets_law() {
+    holds(Method::Slem, &PAIRS, &sizes()[..1], 2);
+}
+
+#[test]
+fn trees_have_the_targets_law() {
+    holds(Method::Tree, &PAIRS, &sizes(), 2);
+}
+
+#[test]
+fn prompt_lookup_has_the_targets_law() {
+    for pair in PAIRS {
+        Enumeration::new(pair, None, Size::default(), 2).holds(&format!("{pair:?} ngram"));
     }
 }

@@ -5,25 +5,23 @@
 
 use std::collections::HashMap;
 
-use align::tokenmonster::Capcode;
-use align::{Context, Tokenizer};
+use align::Context;
 use draft::{Randomness, Sampling};
 use proptest::prelude::*;
 use support::chi_square::p_value;
 use support::mutants::{Altered, Mutant, as_if_drawn, with_laws_of_the_next, with_permuted_laws};
-use support::tokenizers::{bpe, tokenmonster};
-use support::toy::{Table, ToyModel};
+use support::toy::Table;
+use support::toy_pairs::{DRAFT_SEED, Pair, TARGET_SEED, draft_tokenizer, side, target_tokenizer};
+use target::pace::Pace;
 use target::propose::siblings::{Rule, Siblings};
 use target::propose::tree::Size;
-use target::propose::{Ngram, Nothing, Settings};
+use target::propose::{Limiting, Ngram, Nothing, Paced, Settings};
 use target::{
     BlockVerifier, Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier,
     Verifier, speculate,
 };
 
 const FEWEST_P: f64 = 1e-6;
-const TARGET_SEED: u64 = 11;
-const DRAFT_SEED: u64 = 12;
 const PROMPT: &str = "ab";
 /// Tokens whose law is compared; the loop emits more, so that full rounds occur.
 const COMPARED: usize = 3;
@@ -31,48 +29,6 @@ const EMITTED: usize = 6;
 
 fn draws() -> u64 {
     if support::shared::is_oracle() { 100_000 } else { 10_000 }
-}
-
-/// A pair of vocabularies.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Pair {
-    Same,
-    /// The target's tokens cross the draft's, words included.
-    Crossing,
-    /// A draft of single characters.
-    Characters,
-    /// A TokenMonster draft with delete markers.
-    Monster,
-    /// One with case markers too.
-    Capcode,
-}
-
-fn target_tokenizer(pair: Pair) -> Tokenizer {
-    match pair {
-        Pair::Capcode => bpe("abA ", &[("a", "b"), ("A", "b"), (" ", "a")]),
-        _ => bpe("ab ", &[("a", "b"), ("b", " "), ("b ", "a"), (" ", "ab")]),
-    }
-}
-
-fn draft_tokenizer(pair: Pair) -> Tokenizer {
-    match pair {
-        Pair::Same => target_tokenizer(pair),
-        Pair::Crossing => bpe("ab ", &[("b", "a"), ("a", " "), ("ba", "b")]),
-        Pair::Characters => bpe("ab ", &[]),
-        Pair::Monster => tokenmonster(
-            &[b" ", b"a", b"b", b"\x7f", b" a", b"ab", b" ab", b"b\x7f"],
-            Capcode::Delete,
-        ),
-        Pair::Capcode => {
-            tokenmonster(&[b" ", b"a", b"b", b"C", b"W", b"D", b" a", b"ab", b"bC"], Capcode::Full)
-        }
-    }
-}
-
-fn side(tokenizer: Tokenizer, seed: u64) -> Side {
-    let rows = tokenizer.vocabulary().rows();
-    let eos = tokenizer.eos().into_iter().collect();
-    Side::new(tokenizer, ToyModel::new(rows, seed).with_context(256).session(), eos)
 }
 
 /// Everything that a run needs.
@@ -246,6 +202,20 @@ fn chi_square_ngram() {
         let p = p_value(&counts, &bench.law());
         assert!(p >= FEWEST_P, "{sampling:?}: p = {p:e}");
         assert!(accepted > 0);
+    }
+}
+
+/// How many candidates there are hangs on what came before, and on the clock.
+#[test]
+fn chi_square_at_a_pace() {
+    for method in [Method::Tli, Method::Byte, Method::Slem, Method::Tree] {
+        let limiting = if method == Method::Tree { Limiting::Tree } else { Limiting::Row };
+        let mut bench = Bench::new(Pair::Crossing, Some(method), Sampling::at(1.0), 4);
+        let inner = std::mem::replace(&mut bench.proposer, Box::new(Nothing));
+        bench.proposer = Box::new(Paced::new(inner, Pace::new(4, Vec::new()), limiting));
+        let (counts, _) = bench.sample(&TokenVerifier, draws());
+        let p = p_value(&counts, &bench.law());
+        assert!(p >= FEWEST_P, "{method}: p = {p:e}");
     }
 }
 

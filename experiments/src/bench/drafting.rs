@@ -2,10 +2,13 @@
 
 use align::Tokenizer;
 use anyhow::{Result, bail};
-use target::propose::{Ngram, slem};
+use target::costs::measure;
+use target::pace::Pace;
+use target::propose::{Limiting, Ngram, Paced, slem};
 use target::{Method, Proposer};
 
 use super::Plan;
+use super::fit::Fitted;
 use super::record::ModelInfo;
 use crate::source::Loaded;
 use crate::template::ChatTemplate;
@@ -38,6 +41,14 @@ impl Chosen {
     /// Whether the draft reads several texts at once.
     pub fn reads_many(self) -> bool {
         self.method.is_some_and(Method::reads_many)
+    }
+
+    /// The most candidates of a round, and what they limit, where the plan leaves their number open.
+    pub fn most(self, plan: &Plan) -> Option<(usize, Limiting)> {
+        if self.method == Some(Method::Tree) {
+            return plan.auto.nodes.then_some((plan.size.nodes, Limiting::Tree));
+        }
+        plan.auto.gamma.then_some((plan.gamma, Limiting::Row))
     }
 
     /// What becomes of a drafted text's last token.
@@ -108,18 +119,23 @@ impl Drafting {
         Chosen { method, reason }
     }
 
-    /// What proposes.
+    /// What proposes; at its own pace where the plan leaves the number of candidates open, after passes of
+    /// the target behind a prompt have been timed.
     pub fn proposer(
         self,
         chosen: Chosen,
         plan: &Plan,
-        target: &Loaded,
+        target: &mut Loaded,
+        prompt: &Fitted,
     ) -> Result<Box<dyn Proposer>> {
-        Ok(match (self, chosen.method) {
+        let proposer: Box<dyn Proposer> = match (self, chosen.method) {
             (Self::Model(draft), Some(method)) => {
                 method.proposer(draft.side, &target.side, plan.proposing())?
             }
             _ => Box::new(Ngram::default()),
-        })
+        };
+        let Some((most, limiting)) = chosen.most(plan) else { return Ok(proposer) };
+        let passes = measure(&mut target.side, prompt.pair.target.ids(), most)?;
+        Ok(Box::new(Paced::new(proposer, Pace::new(most, passes), limiting)))
     }
 }

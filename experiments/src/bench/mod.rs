@@ -1,5 +1,6 @@
 //! The bench: a plan, the prompts that fit, the run, its records and their summary.
 
+pub mod amount;
 pub mod compare;
 pub mod drafting;
 pub mod files;
@@ -18,6 +19,15 @@ use target::{Method, Verification};
 
 use crate::cli::bench::{LongPrompts, Template};
 use crate::source::Sources;
+
+/// Numbers of candidates that are chosen while a run is on its way, up to the plan's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Auto {
+    /// Candidates in a row.
+    pub gamma: bool,
+    /// Candidates of a tree.
+    pub nodes: bool,
+}
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug)]
@@ -38,6 +48,8 @@ pub struct Plan {
     pub siblings: Siblings,
     /// Candidates in a row, at most.
     pub gamma: usize,
+    /// What of both is chosen as it runs.
+    pub auto: Auto,
     /// How the target's logits become its law.
     pub sampling: Sampling,
     /// Temperature of the draft's law.

@@ -3,6 +3,7 @@
 //! `report` prints them. Readers refuse fields that they do not know. A change of meaning raises
 //! [`SCHEMA`].
 
+use align::overlap::Coverage;
 use std::collections::BTreeMap;
 
 use target::Verification;
@@ -201,6 +202,9 @@ pub struct Settings {
     pub verification: Verification,
     /// Candidate target tokens a step.
     pub gamma: usize,
+    /// Whether the number of candidates was chosen as it ran, up to the one here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto: bool,
     /// How large a tree is, where the draft reads several texts at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Size>,
@@ -279,6 +283,20 @@ pub struct VocabularyPanel {
     pub share_of_draft: f64,
     /// `shared` / `target_tokens`.
     pub share_of_target: f64,
+}
+
+impl VocabularyPanel {
+    /// The counts with their shares.
+    pub fn new(coverage: Coverage) -> Self {
+        let Coverage { draft_tokens, target_tokens, shared } = coverage;
+        Self {
+            draft_tokens,
+            target_tokens,
+            shared,
+            share_of_draft: shared as f64 / draft_tokens.max(1) as f64,
+            share_of_target: shared as f64 / target_tokens.max(1) as f64,
+        }
+    }
 }
 
 /// Peak memory in bytes; `None` where it cannot be read.

@@ -53,7 +53,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let chosen = draft.choose(plan, &target);
     let mut bench = Bench {
         report: empty_report(plan, &draft, &target, info, chosen),
-        proposer: draft.proposer(chosen, plan, &target)?,
+        proposer: draft.proposer(chosen, plan, &mut target, &selection.fitted[0])?,
         target: &mut target.side,
         plan,
         records: Vec::new(),
@@ -84,13 +84,6 @@ fn empty_report(
 ) -> Report {
     let (ours, theirs) = (draft.tokenizer(target).vocabulary(), target.side.tokenizer.vocabulary());
     let coverage = Overlap::new(ours, theirs).coverage(ours, theirs);
-    let vocabulary = VocabularyPanel {
-        draft_tokens: coverage.draft_tokens,
-        target_tokens: coverage.target_tokens,
-        shared: coverage.shared,
-        share_of_draft: coverage.shared as f64 / coverage.draft_tokens.max(1) as f64,
-        share_of_target: coverage.shared as f64 / coverage.target_tokens.max(1) as f64,
-    };
     let header = Header {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command_line: command_line(),
@@ -110,7 +103,7 @@ fn empty_report(
         kind: Kind::Report,
         header,
         definitions: report::definitions(),
-        vocabulary: Some(vocabulary),
+        vocabulary: Some(VocabularyPanel::new(coverage)),
         cases: Vec::new(),
         complete: false,
         warnings: Vec::new(),
@@ -126,6 +119,7 @@ fn settings(plan: &Plan, chosen: Chosen) -> Settings {
         tree: chosen.reads_many().then_some(plan.size),
         siblings: plan.siblings,
         gamma: plan.gamma,
+        auto: chosen.most(plan).is_some(),
         temperature: plan.sampling.temperature,
         draft_temperature: plan.draft_temperature,
         top_k: plan.sampling.top_k,

@@ -11,13 +11,15 @@ use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, check_at_least_one};
-use crate::bench::Plan;
+use crate::bench::amount::Amount;
 use crate::bench::drafting::NGRAM;
 use crate::bench::run::run;
+use crate::bench::{Auto, Plan};
 use crate::printer::Printer;
 use crate::provenance::now;
 use crate::report;
 use crate::report::next::next;
+use crate::source::bundled;
 
 /// What to do with prompts that do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,6 +62,10 @@ impl Template {
     }
 }
 
+/// What `--gamma auto` and `--tree-nodes auto` may choose at most.
+const LONGEST: usize = 16;
+const LARGEST: usize = 64;
+
 /// Flags of `spec bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -83,12 +89,13 @@ pub struct Args {
     /// that were not drawn have one way only.
     #[arg(long, default_value_t = Verification::Token)]
     verify: Verification,
-    /// Candidate target tokens in a row, at most.
-    #[arg(long, default_value_t = 5)]
-    gamma: usize,
-    /// Candidates of a round, at most, where they form a tree.
-    #[arg(long, default_value_t = Size::default().nodes, value_name = "N")]
-    tree_nodes: usize,
+    /// Candidate target tokens in a row, at most; auto for as many as pay by what passes cost and what
+    /// has been accepted so far, and none where none does.
+    #[arg(long, default_value_t = Amount::Fixed(5), value_name = "N|auto")]
+    gamma: Amount,
+    /// Candidates of a round, at most, where they form a tree; likewise auto.
+    #[arg(long, default_value_t = Amount::Fixed(Size::default().nodes), value_name = "N|auto")]
+    tree_nodes: Amount,
     /// Methods tree, byte and slrs: texts that the draft reads at once.
     #[arg(long, default_value_t = Size::default().beam, value_name = "N")]
     beam: usize,
@@ -111,9 +118,9 @@ pub struct Args {
     /// Run at most this many prompts, evenly from the categories.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Tokens to emit for each prompt, at most.
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    max_new: usize,
+    /// Tokens to emit for each prompt, at most [default: 128, and 32 for the bundled target].
+    #[arg(long, value_name = "N")]
+    max_new: Option<usize>,
     /// Samples a prompt, at temperature above 0.
     #[arg(long, default_value_t = 1, value_name = "R")]
     repeats: u32,
@@ -168,11 +175,9 @@ impl Args {
         self.sampling.check()?;
         self.compute.check()?;
         check_at_least_one(&[
-            ("--gamma", self.gamma),
-            ("--tree-nodes", self.tree_nodes),
             ("--beam", self.beam),
             ("--siblings", self.siblings),
-            ("--max-new", self.max_new),
+            ("--max-new", self.max_new.unwrap_or(1)),
             ("--repeats", self.repeats as usize),
             ("--limit", self.limit.unwrap_or(1)),
         ])
@@ -192,20 +197,27 @@ impl Args {
             }
             sources.default_target(self.downloads.max_download, printer)?.to_owned()
         };
+        // So that the first command is done in a minute.
+        let usual = if target == bundled::TARGET { 32 } else { 128 };
+        let max_new = self.max_new.unwrap_or(usual);
         Ok(Plan {
             draft: self.draft.clone(),
             target,
             sources,
             method: self.method,
             verification: self.verify,
-            gamma: self.gamma,
+            gamma: self.gamma.at_most(LONGEST),
+            auto: Auto {
+                gamma: self.gamma == Amount::Auto,
+                nodes: self.tree_nodes == Amount::Auto,
+            },
             siblings: Siblings { count: self.siblings, rule: self.sibling_rule },
-            size: Size { nodes: self.tree_nodes, beam: self.beam },
+            size: Size { nodes: self.tree_nodes.at_most(LARGEST), beam: self.beam },
             sampling,
             draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),
             prompts: self.prompts.clone(),
             limit: self.limit,
-            max_new: self.max_new,
+            max_new,
             repeats: if sampling.is_greedy() { 1 } else { self.repeats },
             warmup: self.warmup,
             ignore_eos: self.ignore_eos,

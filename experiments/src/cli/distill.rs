@@ -14,9 +14,9 @@ use target::{Method, Verification};
 use super::bench::{LongPrompts, Template};
 use super::flags::{DeviceFlags, DownloadFlags, SourceFlags, check_at_least_one};
 use super::train::{absolute, default_cache, files, folder, of_data};
-use crate::bench::Plan;
 use crate::bench::compare::{Run, compare, render};
 use crate::bench::run::run as bench;
+use crate::bench::{Auto, Plan};
 use crate::data::text::{Marks, Text};
 use crate::distill::material::Teaching;
 use crate::distill::prepare::{Prepared, Task};
@@ -221,6 +221,7 @@ impl BenchFlags {
             method: self.method.or_else(|| run.pair.method()),
             verification: Verification::Token,
             gamma: self.gamma,
+            auto: Auto::default(),
             size: Size::default(),
             siblings: Siblings::default(),
             sampling: Sampling::at(self.temperature),

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each thin. Knows flags; what they do is elsewhere.
 
+pub mod align;
 pub mod bench;
 pub mod compare;
 pub mod distill;
@@ -36,6 +37,8 @@ pub struct Cli {
 enum Command {
     /// Measure how many of a draft's tokens a target accepts, and what that is worth in time.
     Bench(Box<bench::Args>),
+    /// Say what two vocabularies share, what that is worth on a text, and write the map of the two.
+    Align(Box<align::Args>),
     /// Train a draft by a recipe.
     Train(Box<train::Args>),
     /// Train a draft on towards one target, and measure what it gains.
@@ -67,6 +70,7 @@ impl Cli {
     pub fn run(&self, printer: &Printer) -> Result<bool> {
         match &self.command {
             Command::Bench(args) => args.run(printer).map(|()| true),
+            Command::Align(args) => args.run(printer).map(|()| true),
             Command::Train(args) => args.run(printer).map(|()| true),
             Command::Distill(args) => args.run(printer).map(|()| true),
             Command::Compare(args) => args.run(printer).map(|()| true),

@@ -52,7 +52,7 @@ fn percent(logprob: f64) -> String {
 }
 
 /// A token's text with spaces visible; its id where it has none.
-fn shown(text: &str, id: u32) -> String {
+pub(crate) fn shown(text: &str, id: u32) -> String {
     if text.is_empty() {
         return format!("#{id}");
     }

@@ -17,6 +17,7 @@ pub(super) fn headline(report: &Report) -> [String; 2] {
         Verification::Token => "",
         Verification::Block => ", verified by blocks",
     };
+    let auto = if settings.auto { "up to " } else { "" };
     let tree = settings
         .tree
         .map_or_else(String::new, |tree| format!(", {} nodes, {} beams", tree.nodes, tree.beam));
@@ -26,7 +27,7 @@ pub(super) fn headline(report: &Report) -> [String; 2] {
     };
     [
         format!(
-            "{} drafts for {}: {}{blocks}, gamma {}{tree}{siblings}, temperature {}",
+            "{} drafts for {}: {}{blocks}, gamma {auto}{}{tree}{siblings}, temperature {}",
             header.draft.name,
             header.target.name,
             settings.method,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::bench::record::{
     CaseSummary, CostSpeedup, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report,
-    SecondsShare,
+    SecondsShare, VocabularyPanel,
 };
 use crate::statistics::FEWEST_CLUSTERS;
 use headline::headline;
@@ -176,12 +176,12 @@ pub(crate) fn scaled(number: u64, units: &[&str], step: f64) -> String {
     format!("{} {unit}", significant(value)).trim_end().to_owned()
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{} %", significant(100.0 * share))
 }
 
 /// `1.31 [1.20, 1.42]`, or what there is of it.
-fn estimate(estimate: &Estimate) -> String {
+pub(crate) fn estimate(estimate: &Estimate) -> String {
     match (estimate.value, estimate.low, estimate.high) {
         (None, ..) => "-".to_owned(),
         (Some(value), Some(low), Some(high)) => {
@@ -359,19 +359,23 @@ pub(crate) fn model(model: &ModelInfo) -> String {
     )
 }
 
+/// How far the vocabularies overlap.
+pub(crate) fn vocabulary(panel: &VocabularyPanel) -> String {
+    format!(
+        "{} tokens shared: {} of the draft's {}, {} of the target's {}",
+        whole(panel.shared as u64),
+        percent(panel.share_of_draft),
+        whole(panel.draft_tokens as u64),
+        percent(panel.share_of_target),
+        whole(panel.target_tokens as u64)
+    )
+}
+
 /// The overlap of the vocabularies, memory, prompts left out, and warnings, one a line.
 fn remarks(report: &Report) -> Vec<(&'static str, String)> {
     let mut remarks = Vec::new();
     if let Some(panel) = &report.vocabulary {
-        let text = format!(
-            "{} tokens shared: {} of the draft's {}, {} of the target's {}",
-            whole(panel.shared as u64),
-            percent(panel.share_of_draft),
-            whole(panel.draft_tokens as u64),
-            percent(panel.share_of_target),
-            whole(panel.target_tokens as u64)
-        );
-        remarks.push(("vocabulary", text));
+        remarks.push(("vocabulary", vocabulary(panel)));
     }
     let bytes = |bytes: Option<u64>| {
         bytes.map_or_else(|| "-".to_owned(), |n| scaled(n, &["B", "KiB", "MiB", "GiB"], 1024.0))

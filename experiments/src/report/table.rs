@@ -78,7 +78,7 @@ fn shortened(name: &str) -> String {
 }
 
 /// A label and its text, the text's later lines set below its first.
-fn labelled(label: &str, text: &str) -> Vec<String> {
+pub(crate) fn labelled(label: &str, text: &str) -> Vec<String> {
     let first = |place| if place == 0 { label } else { "" };
     wrap(text, WIDTH - LABEL)
         .iter()

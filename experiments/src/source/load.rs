@@ -105,7 +105,11 @@ impl Sources {
 
     /// Locates a model and reads all but its weights.
     pub fn describe(&self, role: &str, name: &str) -> Result<Described> {
-        let located = self.locate_for(role, name)?;
+        self.describe_located(role, name, &self.locate_for(role, name)?)
+    }
+
+    /// Reads all but the weights of a model that has been located.
+    pub fn describe_located(&self, role: &str, name: &str, located: &Located) -> Result<Described> {
         let folder = &located.folder;
         let read = || -> Result<Described> {
             let config = ModelConfig::read(folder)?;

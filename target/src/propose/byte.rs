@@ -7,7 +7,7 @@
 //! proposal is the longest match; it proposes as far as that takes no more than [`READINGS`] of the draft,
 //! and gives up where not even the first token's law can be had for that.
 
-use align::{ByteTrie, Context};
+use align::{ByteTrie, Context, DecodeState};
 use draft::{Law, Purpose};
 
 use super::drafter::Drafter;
@@ -78,10 +78,10 @@ impl Byte {
         law
     }
 
-    fn begin_stream(&self, round: &Round<'_>) -> Stream {
+    fn begin_stream(&self, state: DecodeState, round: &Round<'_>) -> Stream {
         let floor = if self.reach == Reach::Whole { 0.0 } else { FLOOR };
         let law = self.probabilities(self.drafter.logits());
-        Stream::new(self.drafter.state(), &law, floor, &self.bytes(round))
+        Stream::new(state, &law, floor, &self.bytes(round))
     }
 
     fn bytes<'a>(&'a self, round: &Round<'_>) -> Bytes<'a> {
@@ -159,9 +159,10 @@ impl Proposer for Byte {
         &mut self,
         _tokens: &[u32],
         bytes: &[u8],
-        clock: &mut Clock,
+        _clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        self.drafter.commit(bytes, clock)
+        self.drafter.commit(bytes);
+        Ok(())
     }
 
     fn propose(
@@ -174,10 +175,11 @@ impl Proposer for Byte {
             Reach::Once => steps * self.settings.size.beam,
             Reach::Whole => self.readings() + self.settings.size.beam,
         };
+        let state = self.drafter.catch_up(clock)?;
         self.drafter.read(slots, clock)?;
         self.drafter.count_drafted(1);
         clock.enter(Phase::Align);
-        let mut stream = self.begin_stream(round);
+        let mut stream = self.begin_stream(state, round);
         let (mut proposal, mut at) = (Proposal::default(), None);
         for step in 0..steps {
             // How long a proposal is hangs on the tokens before, whose laws are known: that is lossless.

@@ -12,6 +12,8 @@ use crate::side::Side;
 pub(super) struct Drafter {
     pub(super) side: Side,
     context: Context,
+    /// Committed bytes that the context does not have yet: where nothing is asked, nothing is read.
+    unread: Vec<u8>,
     drafted: u64,
     grown: Option<Grown>,
 }
@@ -44,7 +46,8 @@ impl Grown {
 
 impl Drafter {
     pub(super) fn new(side: Side) -> Self {
-        Self { side, context: Context::default(), drafted: 0, grown: None }
+        let (context, unread) = (Context::default(), Vec::new());
+        Self { side, context, unread, drafted: 0, grown: None }
     }
 
     pub(super) fn begin(&mut self, prompt: &Context, clock: &mut Clock) {
@@ -52,13 +55,22 @@ impl Drafter {
         self.side.session.reset();
         (self.drafted, self.grown) = (0, None);
         self.context = prompt.clone();
+        self.unread.clear();
     }
 
-    /// Takes in committed bytes: the text is the truth, and the ids are what it reads as.
-    pub(super) fn commit(&mut self, bytes: &[u8], clock: &mut Clock) -> Result<(), SpeculateError> {
+    /// Takes in committed bytes.
+    pub(super) fn commit(&mut self, bytes: &[u8]) {
+        self.unread.extend_from_slice(bytes);
+    }
+
+    /// Brings the context to the committed text: the text is the truth, and the ids are what it reads as.
+    /// Gives the decoder state behind it.
+    pub(super) fn catch_up(&mut self, clock: &mut Clock) -> Result<DecodeState, SpeculateError> {
         clock.enter(Phase::Align);
-        self.context.commit(&self.side.tokenizer, bytes)?;
-        Ok(())
+        if !self.unread.is_empty() {
+            self.context.commit(&self.side.tokenizer, &std::mem::take(&mut self.unread))?;
+        }
+        Ok(self.state())
     }
 
     /// Takes in ids of the draft's own vocabulary.
@@ -69,8 +81,8 @@ impl Drafter {
         }
     }
 
-    /// The decoder state behind the text.
-    pub(super) fn state(&self) -> DecodeState {
+    /// The decoder state behind the context.
+    fn state(&self) -> DecodeState {
         self.side.tokenizer.vocabulary().state_after(self.context.ids())
     }
 

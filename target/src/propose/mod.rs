@@ -8,6 +8,7 @@ mod followers;
 pub mod identity;
 pub mod ngram;
 pub mod nothing;
+pub mod paced;
 mod reading;
 pub mod siblings;
 pub mod slem;
@@ -31,12 +32,14 @@ pub use byte::Byte;
 pub use identity::Identity;
 pub use ngram::Ngram;
 pub use nothing::Nothing;
+pub use paced::{Limiting, Paced};
 use siblings::Siblings;
 pub use slem::Slem;
 pub use tli::Tli;
 pub use tree::Tree;
 
 /// What a proposer may look at when it proposes.
+#[derive(Clone, Copy)]
 pub struct Round<'a> {
     /// The target's tokenizer and ends of text; its model is not a proposer's business.
     pub target: &'a Side,

@@ -64,9 +64,10 @@ impl Proposer for Slem {
         &mut self,
         _tokens: &[u32],
         bytes: &[u8],
-        clock: &mut Clock,
+        _clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        self.drafter.commit(bytes, clock)
+        self.drafter.commit(bytes);
+        Ok(())
     }
 
     fn propose(
@@ -74,11 +75,10 @@ impl Proposer for Slem {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        clock.enter(Phase::Align);
         // A draft of single characters needs many ids for one target token.
         let context = self.drafter.side.session.model().context();
         let limit = (16 + 16 * round.budget).min(context / 4).max(1);
-        let mut state = self.drafter.state();
+        let mut state = self.drafter.catch_up(clock)?;
         self.drafter.read(limit, clock)?;
         let mut drafted = Drafted::default();
         let mut encoding = Encoding::default();

@@ -13,7 +13,7 @@ use super::identity::draft_law;
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
-use crate::round::{Clock, Phase, Tally};
+use crate::round::{Clock, Tally};
 use crate::side::Side;
 
 /// Pairs `(target id, draft id)`, target ids ascending.
@@ -71,9 +71,10 @@ impl Proposer for Tli {
         &mut self,
         _tokens: &[u32],
         bytes: &[u8],
-        clock: &mut Clock,
+        _clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        self.drafter.commit(bytes, clock)
+        self.drafter.commit(bytes);
+        Ok(())
     }
 
     fn propose(
@@ -81,8 +82,7 @@ impl Proposer for Tli {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        clock.enter(Phase::Align);
-        let mut state = self.drafter.state();
+        let mut state = self.drafter.catch_up(clock)?;
         let mut map = self.map(state, round.target);
         self.drafter.read(round.budget, clock)?;
         let (mut proposal, mut at) = (Proposal::default(), None);

@@ -122,9 +122,10 @@ impl Proposer for Tree {
         &mut self,
         _tokens: &[u32],
         bytes: &[u8],
-        clock: &mut Clock,
+        _clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
-        self.drafter.commit(bytes, clock)
+        self.drafter.commit(bytes);
+        Ok(())
     }
 
     fn propose(
@@ -132,11 +133,11 @@ impl Proposer for Tree {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        clock.enter(Phase::Align);
+        let state = self.drafter.catch_up(clock)?;
         let context = self.drafter.side.session.model().context();
         let levels = (2 + 4 * round.budget).min(context / (4 * self.size.beam)).max(1);
         let nodes = self.size.nodes.min(round.room);
-        let mut beams = Beams::new(self.drafter.state(), self.size.beam, self.temperature);
+        let mut beams = Beams::new(state, self.size.beam, self.temperature);
         self.drafter.read(levels * self.size.beam, clock)?;
         let (mut trie, mut known) = (Trie::default(), Vec::new());
         let mut logits = None;
