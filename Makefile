@@ -8,7 +8,7 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny oracle gpu bench-train clean libtorch
+.PHONY: help build test check fmt clippy doc deny oracle gpu bench-train bench-peers clean libtorch
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
@@ -16,6 +16,7 @@ help:
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
 	@echo 'make oracle   compare with the reference implementations (tests/oracle/run.sh)'
 	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
+	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'
 	@echo 'make bench-train  tokens a second of training beside PyTorch (benchmarks/train.sh)'
 	@echo 'make clean    remove what was built (libtorch stays in .venv)'
 
@@ -48,6 +49,10 @@ oracle: build
 
 gpu: build
 	@tests/gpu.sh
+
+# FLAGS_PEERS: see benchmarks/peers.sh --help.
+bench-peers: build
+	@benchmarks/peers.sh $(FLAGS_PEERS)
 
 # FLAGS_TRAIN: see benchmarks/train.sh --help.
 bench-train: build

@@ -44,14 +44,15 @@ MISSING_SHARE = 0.2
 TIMEOUT_SECONDS = 3600
 
 TINYSTORIES, STORIES260K, BABYLLAMA = STORY_MODELS
+ACROSS = ["slem", "tli", "tree", "byte"]
 # Draft, target, methods.
 PAIRS = [
-    (STORIES260K, TINYSTORIES, ["slem", "tli"]),
-    (TINYSTORIES, STORIES260K, ["slem", "tli"]),
-    (STORIES260K, BABYLLAMA, ["slem", "tli"]),
-    (BABYLLAMA, STORIES260K, ["slem", "tli"]),
-    (STORIES260K, STORIES260K, ["identity", "slem", "tli"]),
-    (GSM_DRAFT, GSM_TARGET, ["slem", "tli"]),
+    (STORIES260K, TINYSTORIES, ACROSS),
+    (TINYSTORIES, STORIES260K, ACROSS),
+    (STORIES260K, BABYLLAMA, ACROSS),
+    (BABYLLAMA, STORIES260K, ACROSS),
+    (STORIES260K, STORIES260K, ["identity", *ACROSS]),
+    (GSM_DRAFT, GSM_TARGET, ACROSS),
 ]
 
 
