@@ -22,6 +22,11 @@ impl Session {
         Self { model, ids: Vec::new(), last: None, skipped: 0, slides: 0 }
     }
 
+    /// The model, with whatever is in its cache.
+    pub fn into_model(self) -> Box<dyn LanguageModel> {
+        self.model
+    }
+
     /// The model.
     pub fn model(&self) -> &dyn LanguageModel {
         &*self.model

@@ -21,6 +21,9 @@ pub enum SpeculateError {
     /// A prompt without a token.
     #[error("the prompt is empty: there is nothing to continue")]
     EmptyPrompt,
+    /// A proposer that wants no more rounds: a check has seen enough.
+    #[error("the proposer ended the generation")]
+    Stopped,
     /// A candidate that its own law gives no mass: the law is not the one it was drawn from, and
     /// accepting it would be lossy.
     #[error(

@@ -1,6 +1,5 @@
 //! Who drafts in a run: a model, or the text itself. Runs nothing.
 
-use align::Tokenizer;
 use anyhow::{Result, bail};
 use target::costs::measure;
 use target::pace::Pace;
@@ -11,7 +10,6 @@ use super::Plan;
 use super::fit::Fitted;
 use super::record::ModelInfo;
 use crate::source::Loaded;
-use crate::template::ChatTemplate;
 
 /// The name of the draft that is no model.
 pub const NGRAM: &str = "ngram";
@@ -73,17 +71,8 @@ impl Drafting {
         Ok(Self::Ngram)
     }
 
-    /// The tokenizer that prompts are read with on the draft's side.
-    pub fn tokenizer<'a>(&'a self, target: &'a Loaded) -> &'a Tokenizer {
-        &self.reader(target).side.tokenizer
-    }
-
-    /// The draft's chat template, where it has one.
-    pub fn template(&self, target: &Loaded) -> Result<Option<ChatTemplate>> {
-        ChatTemplate::read(&self.reader(target).located.folder)
-    }
-
-    fn reader<'a>(&'a self, target: &'a Loaded) -> &'a Loaded {
+    /// What reads prompts on the draft's side.
+    pub fn reader<'a>(&'a self, target: &'a Loaded) -> &'a Loaded {
         match self {
             Self::Model(draft) => draft,
             Self::Ngram => target,

@@ -8,10 +8,9 @@ use anyhow::{Context as _, Result, bail};
 use target::Prompt as Pair;
 
 use super::Plan;
-use super::drafting::Drafting;
-use super::record::Skipped;
+use super::record::{PromptsInfo, Skipped};
 use crate::cli::bench::{LongPrompts, Template};
-use crate::prompts::Prompt;
+use crate::prompts::{Prompt, PromptFile, take_evenly};
 use crate::source::Loaded;
 use crate::template::ChatTemplate;
 
@@ -48,16 +47,47 @@ enum Fate {
     Inexpressible,
 }
 
+/// The prompts of a file that will be run, and what reports say of them.
+pub fn choose(
+    plan: &Plan,
+    file: PromptFile,
+    draft: &Loaded,
+    target: &Loaded,
+) -> Result<(PromptsInfo, Vec<Fitted>)> {
+    let PromptFile { source, sha256, prompts } = file;
+    let total = prompts.len();
+    let mut selection = select(plan, prompts, draft, target)?;
+    if let Some(limit) = plan.limit {
+        let fitted = std::mem::take(&mut selection.fitted);
+        selection.fitted = take_evenly(fitted, limit, |fitted| fitted.prompt.category.clone());
+    }
+    if selection.fitted.is_empty() {
+        bail!("none of the {total} prompts of {source} can be run: {}", reasons(&selection));
+    }
+    let Selection { fitted, skipped, truncated } = selection;
+    Ok((PromptsInfo { source, sha256, total, run: fitted.len(), skipped, truncated }, fitted))
+}
+
+fn reasons(selection: &Selection) -> String {
+    let long: usize = selection.skipped.iter().map(|skipped| skipped.too_long).sum();
+    let unknown: usize = selection.skipped.iter().map(|skipped| skipped.inexpressible).sum();
+    format!(
+        "{long} are too long for the target's context (lower --max-new or use --long-prompts \
+         truncate-left), {unknown} hold characters that a tokenizer lacks"
+    )
+}
+
 /// Encodes prompts for a pair and leaves out what does not fit.
 pub fn select(
     plan: &Plan,
     prompts: Vec<Prompt>,
-    draft: &Drafting,
+    draft: &Loaded,
     target: &Loaded,
 ) -> Result<Selection> {
     let templates = match plan.template {
         Template::None => None,
-        Template::Auto => draft.template(target)?.zip(ChatTemplate::read(&target.located.folder)?),
+        Template::Auto => ChatTemplate::read(&draft.located.folder)?
+            .zip(ChatTemplate::read(&target.located.folder)?),
     };
     let fitting = Fitting { plan, draft, target, templates };
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
@@ -84,7 +114,7 @@ pub fn select(
 /// What decides whether a prompt fits.
 struct Fitting<'a> {
     plan: &'a Plan,
-    draft: &'a Drafting,
+    draft: &'a Loaded,
     target: &'a Loaded,
     /// The draft's and the target's, where both have one.
     templates: Option<(ChatTemplate, ChatTemplate)>,
@@ -119,7 +149,7 @@ impl Fitting<'_> {
                 }
             }
         }
-        let draft = read(self.draft.tokenizer(self.target), for_draft.filter(|_| !is_long), &text)?;
+        let draft = read(&self.draft.side.tokenizer, for_draft.filter(|_| !is_long), &text)?;
         if !(target.expressible && draft.expressible) {
             return Ok(Fate::Inexpressible);
         }

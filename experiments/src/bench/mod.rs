@@ -5,6 +5,7 @@ pub mod compare;
 pub mod drafting;
 pub mod files;
 pub mod fit;
+pub mod greedy;
 pub mod record;
 pub mod run;
 pub mod summary;

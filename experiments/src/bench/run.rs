@@ -2,7 +2,7 @@
 //! one counter. Decides the order and keeps the records; the loop itself is `target`'s.
 
 use align::Overlap;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use draft::Randomness;
 use target::propose::Nothing;
 use target::{Generation, Limits, Proposer, Side, speculate};
@@ -10,7 +10,8 @@ use target::{Generation, Limits, Proposer, Side, speculate};
 use super::Plan;
 use super::drafting::{Chosen, Drafting};
 use super::files::RunFiles;
-use super::fit::{Fitted, Selection, select};
+use super::fit::{self, Fitted};
+use super::greedy::compare;
 use super::record::{
     GreedyCheck, Header, Kind, PLAIN, PeakMemory, PromptsInfo, Record, Report, SCHEMA, Settings,
     VocabularyPanel,
@@ -18,14 +19,11 @@ use super::record::{
 use super::summary::summarise;
 use crate::doctor::torch_version;
 use crate::printer::Printer;
-use crate::prompts::{PromptFile, take_evenly};
+use crate::prompts::PromptFile;
 use crate::provenance::{command_line, now};
 use crate::report;
 use crate::source::Loaded;
 use crate::statistics::Resampling;
-
-/// A first difference with a smaller margin between the logits is a tie.
-const TIE_MARGIN: f64 = 1e-4;
 
 /// Runs a plan.
 pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
@@ -33,27 +31,11 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let prompts = PromptFile::read(plan.prompts.as_deref())?;
     let draft = Drafting::open(plan)?;
     let mut target = plan.sources.open("target", &plan.target, plan.compute)?;
-    let (source, sha256, total) = (prompts.source, prompts.sha256, prompts.prompts.len());
-    let mut selection = select(plan, prompts.prompts, &draft, &target)?;
-    if let Some(limit) = plan.limit {
-        let fitted = std::mem::take(&mut selection.fitted);
-        selection.fitted = take_evenly(fitted, limit, |fitted| fitted.prompt.category.clone());
-    }
-    if selection.fitted.is_empty() {
-        bail!("none of the {total} prompts of {source} can be run: {}", reasons(&selection));
-    }
-    let info = PromptsInfo {
-        source,
-        sha256,
-        total,
-        run: selection.fitted.len(),
-        skipped: selection.skipped.clone(),
-        truncated: selection.truncated,
-    };
+    let (info, fitted) = fit::choose(plan, prompts, draft.reader(&target), &target)?;
     let chosen = draft.choose(plan, &target);
     let mut bench = Bench {
         report: empty_report(plan, &draft, &target, info, chosen),
-        proposer: draft.proposer(chosen, plan, &mut target, &selection.fitted[0])?,
+        proposer: draft.proposer(chosen, plan, &mut target, &fitted[0])?,
         target: &mut target.side,
         plan,
         records: Vec::new(),
@@ -61,18 +43,9 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     if let Some(files) = &mut files {
         files.write(&[], &bench.report)?;
     }
-    bench.warm_up(&selection.fitted)?;
-    bench.run(&selection.fitted, files.as_mut(), printer)?;
+    bench.warm_up(&fitted)?;
+    bench.run(&fitted, files.as_mut(), printer)?;
     Ok(bench.report)
-}
-
-fn reasons(selection: &Selection) -> String {
-    let long: usize = selection.skipped.iter().map(|skipped| skipped.too_long).sum();
-    let unknown: usize = selection.skipped.iter().map(|skipped| skipped.inexpressible).sum();
-    format!(
-        "{long} are too long for the target's context (lower --max-new or use --long-prompts \
-         truncate-left), {unknown} hold characters that a tokenizer lacks"
-    )
 }
 
 fn empty_report(
@@ -82,7 +55,8 @@ fn empty_report(
     prompts: PromptsInfo,
     chosen: Chosen,
 ) -> Report {
-    let (ours, theirs) = (draft.tokenizer(target).vocabulary(), target.side.tokenizer.vocabulary());
+    let (ours, theirs) =
+        (draft.reader(target).side.tokenizer.vocabulary(), target.side.tokenizer.vocabulary());
     let coverage = Overlap::new(ours, theirs).coverage(ours, theirs);
     let header = Header {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -193,7 +167,7 @@ impl Bench<'_> {
             (self.generate(prompt, repeat, true)?, speculative)
         };
         let greedy = if self.plan.sampling.is_greedy() {
-            Some(self.compare(prompt, &plain.ids, &speculative.ids)?)
+            Some(compare(self.target, prompt.pair.target.ids(), &plain.ids, &speculative.ids)?)
         } else {
             None
         };
@@ -224,30 +198,6 @@ impl Bench<'_> {
             &limits,
             randomness,
         )?)
-    }
-
-    /// Compares greedy ids. At a first difference the logits of the two ids are looked up again.
-    fn compare(&mut self, prompt: &Fitted, plain: &[u32], other: &[u32]) -> Result<GreedyCheck> {
-        if plain == other {
-            return Ok(GreedyCheck {
-                identical: true,
-                first_difference: None,
-                margin: None,
-                tie: false,
-            });
-        }
-        let at = plain.iter().zip(other).take_while(|(a, b)| a == b).count();
-        let margin = match (plain.get(at), other.get(at)) {
-            (Some(&ours), Some(&theirs)) => {
-                let context = [prompt.pair.target.ids(), &plain[..at]].concat();
-                self.target.session.reset();
-                let logits = self.target.session.advance_to(&context)?;
-                Some(f64::from(logits[ours as usize] - logits[theirs as usize]).abs())
-            }
-            _ => None,
-        };
-        let tie = margin.is_some_and(|margin| margin < TIE_MARGIN);
-        Ok(GreedyCheck { identical: false, first_difference: Some(at), margin, tie })
     }
 
     fn record(

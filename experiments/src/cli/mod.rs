@@ -10,6 +10,7 @@ pub mod explore;
 pub mod export;
 pub mod flags;
 pub mod generate;
+pub mod lossless;
 pub mod models;
 pub mod pull;
 pub mod tokenize;
@@ -49,7 +50,8 @@ enum Command {
     Generate(Box<generate::Args>),
     /// Show the most probable next tokens at each position of a text.
     Explore(Box<explore::Args>),
-    /// Evaluate one model: perplexity and bits per byte of text, or BLiMP.
+    /// Evaluate one model (perplexity and bits per byte of text, or BLiMP), or check that a pair is
+    /// lossless.
     Eval(Box<eval::Args>),
     /// Turn text into ids, or ids into text, line by line.
     Tokenize(tokenize::Args),
@@ -76,7 +78,7 @@ impl Cli {
             Command::Compare(args) => args.run(printer).map(|()| true),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
-            Command::Eval(args) => args.run(printer).map(|()| true),
+            Command::Eval(args) => args.run(printer),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
             Command::Vocab(args) => args.run(printer).map(|()| true),
             Command::Models(args) => args.run(printer).map(|()| true),

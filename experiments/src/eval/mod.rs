@@ -1,10 +1,11 @@
-//! Evaluations of one model. A suite makes passages of its data, one place scores them (`scorer`), and
+//! Evaluations of one model, and of a pair whether it is lossless. A suite makes passages of its data, one place scores them (`scorer`), and
 //! the suite makes figures of the scores. Suites of questions share `request`, which is how texts
 //! become ids, and `choice`, which is how scores become answers. Prints progress and nothing else.
 
 pub mod accuracy;
 pub mod blimp;
 pub mod choice;
+pub mod lossless;
 pub mod perplexity;
 pub mod report;
 pub mod request;

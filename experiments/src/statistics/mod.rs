@@ -1,12 +1,14 @@
-//! Intervals for measured shares, means and ratios: the `BCa` bootstrap over clusters and the
-//! Clopper–Pearson interval. Pure arithmetic on plain numbers. It knows nothing of prompts, records
+//! Intervals for measured shares, means and ratios (the `BCa` bootstrap over clusters and the
+//! Clopper–Pearson interval), and Pearson's chi-square test. Pure arithmetic on plain numbers. It knows nothing of prompts, records
 //! or tokens; which sums make a metric is for the caller to say.
 
 mod bootstrap;
+mod chi_square;
 mod proportion;
 mod statistic;
 
 pub use bootstrap::{Clusters, FEWEST_CLUSTERS, Resampling, acceleration, bca, intervals};
+pub use chi_square::{ChiSquare, FEWEST_EXPECTED, chi_square};
 pub use proportion::clopper_pearson;
 pub use statistic::{Difference, Quotient, Statistic};
 
