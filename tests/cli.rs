@@ -114,11 +114,16 @@ fn trees_blocks_and_siblings_are_said_in_the_report() {
 }
 
 #[test]
-fn the_default_method_depends_on_the_vocabularies() {
+fn the_default_method_depends_on_the_vocabularies_and_the_temperature() {
     let models = Models::new(SPEC);
-    for (draft, method) in [("same", "identity"), ("draft", "slem")] {
-        let report = report(&models.bench(draft, &["--json", "--limit", "2"]));
-        assert_eq!(report.header.settings.method, method);
+    let cases = [("same", "0", "identity"), ("draft", "0", "tree"), ("draft", "0.7", "byte")];
+    for (draft, temperature, method) in cases {
+        let flags = ["--json", "--limit", "2", "--temperature", temperature];
+        for more in [&[][..], &["--method", "auto"]] {
+            let settings = report(&models.bench(draft, &[&flags, more].concat())).header.settings;
+            assert_eq!(settings.method, method);
+            assert!(settings.method_reason.starts_with("auto: "), "{}", settings.method_reason);
+        }
     }
 }
 
@@ -135,7 +140,8 @@ fn files_hold_what_is_printed_and_records_add_up() {
     let models = Models::new(SPEC);
     let out = models.folder.path().join("run");
     let path = out.display().to_string();
-    let flags = ["--json", "--temperature", "1", "--repeats", "2", "--out", &path];
+    let fixed = ["--json", "--temperature", "1", "--repeats", "2", "--method", "slem"];
+    let flags = [&fixed[..], &["--out", &path]].concat();
     let printed = report(&models.bench("draft", &flags));
     let written: Report =
         serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();

@@ -30,6 +30,15 @@ pub struct Match {
     pub length: usize,
 }
 
+impl Match {
+    /// A match that goes on as `step`, which was followed from its place.
+    #[must_use]
+    pub fn then(self, step: Self) -> Self {
+        let token = step.token.map(|(id, length)| (id, self.length + length)).or(self.token);
+        Self { node: step.node, token, length: self.length + step.length }
+    }
+}
+
 impl ByteTrie {
     /// Where every stream begins.
     pub const ROOT: Node = Node(0);
@@ -137,6 +146,11 @@ mod tests {
                 bytes.len() > stream.len() && bytes.starts_with(&stream)
             });
             prop_assert_eq!(found.node.is_some(), open);
+            let first = trie.follow(ByteTrie::start(), head);
+            if let Some(node) = first.node {
+                let from = Match { node: Some(node), ..ByteTrie::start() };
+                prop_assert_eq!(first.then(trie.follow(from, tail)), found);
+            }
         }
     }
 }

@@ -24,9 +24,10 @@ const SPREAD: f32 = 1.0;
 const MOST_SEEDS: u64 = 200_000;
 
 fn side(pair: Pair, is_target: bool) -> Side {
-    let (tokenizer, seed) = match is_target {
-        true => (target_tokenizer(pair), TARGET_SEED),
-        false => (draft_tokenizer(pair), DRAFT_SEED),
+    let (tokenizer, seed) = if is_target {
+        (target_tokenizer(pair), TARGET_SEED)
+    } else {
+        (draft_tokenizer(pair), DRAFT_SEED)
     };
     let model = ToyModel::new(tokenizer.vocabulary().rows(), seed);
     let eos = tokenizer.eos().into_iter().collect();

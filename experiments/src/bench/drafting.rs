@@ -97,15 +97,15 @@ impl Drafting {
 
     /// The method of a plan, or the one for the pair.
     pub fn choose(&self, plan: &Plan, target: &Loaded) -> Chosen {
-        let (method, reason) = match (self, plan.method) {
-            (Self::Ngram, _) => (None, "the draft is no model"),
-            (_, Some(method)) => (Some(method), "asked for"),
-            (Self::Model(draft), None) => match Method::default_for(&draft.side, &target.side) {
-                Method::Identity => (Some(Method::Identity), "the vocabularies are the same"),
-                other => (Some(other), "the vocabularies differ"),
-            },
-        };
-        Chosen { method, reason }
+        match (self, plan.method) {
+            (Self::Ngram, _) => Chosen { method: None, reason: "the draft is no model" },
+            (_, Some(method)) => Chosen { method: Some(method), reason: "asked for" },
+            (Self::Model(draft), None) => {
+                let temperature = plan.sampling.temperature;
+                let (method, reason) = Method::best_for(&draft.side, &target.side, temperature);
+                Chosen { method: Some(method), reason }
+            }
+        }
     }
 
     /// What proposes; at its own pace where the plan leaves the number of candidates open, after passes of

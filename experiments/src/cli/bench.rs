@@ -62,6 +62,17 @@ impl Template {
     }
 }
 
+/// A method, or the one for the pair.
+#[derive(Clone, Copy, Debug)]
+struct MethodOrAuto(Option<Method>);
+
+fn method(name: &str) -> Result<MethodOrAuto, String> {
+    match name {
+        "auto" => Ok(MethodOrAuto(None)),
+        _ => name.parse().map(|method| MethodOrAuto(Some(method))),
+    }
+}
+
 /// What `--gamma auto` and `--tree-nodes auto` may choose at most.
 const LONGEST: usize = 16;
 const LARGEST: usize = 64;
@@ -81,10 +92,10 @@ pub struct Args {
     source: SourceFlags,
     #[command(flatten)]
     downloads: DownloadFlags,
-    /// identity, slem, tli, tree, byte or slrs [default: identity where the vocabularies are the same,
-    /// else slem].
-    #[arg(long)]
-    method: Option<Method>,
+    /// identity, slem, tli, tree, byte, slrs or auto: identity where the vocabularies are the same, else
+    /// tree at temperature 0 and byte above.
+    #[arg(long, default_value = "auto", value_parser = method)]
+    method: MethodOrAuto,
     /// How sampled candidates are verified: token by token, or a block of them at once. Candidates
     /// that were not drawn have one way only.
     #[arg(long, default_value_t = Verification::Token)]
@@ -204,7 +215,7 @@ impl Args {
             draft: self.draft.clone(),
             target,
             sources,
-            method: self.method,
+            method: self.method.0,
             verification: self.verify,
             gamma: self.gamma.at_most(LONGEST),
             auto: Auto {

@@ -21,7 +21,7 @@ pub fn next(report: &Report) -> String {
     let mut lines =
         vec![format!("{bench}{} --temperature {temperature}   # {what}", method(&settings.method))];
     if settings.method != "identity" {
-        let other = if settings.method == "tli" { "slem" } else { "tli" };
+        let other = if settings.method == "slem" { "tli" } else { "slem" };
         let at =
             if greedy { String::new() } else { format!(" --temperature {}", settings.temperature) };
         lines.push(format!("{bench}{}{at}   # another method", method(other)));

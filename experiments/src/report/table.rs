@@ -136,6 +136,7 @@ pub(super) mod tests {
             method: "slem".to_owned(),
             method_reason: "asked for".to_owned(),
             gamma: 2,
+            auto: false,
             temperature: 0.0,
             draft_temperature: 0.0,
             top_k: None,

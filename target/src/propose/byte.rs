@@ -7,11 +7,13 @@
 //! proposal is the longest match; it proposes as far as that takes no more than [`READINGS`] of the draft,
 //! and gives up where not even the first token's law can be had for that.
 
+use std::cell::RefCell;
+
 use align::{ByteTrie, Context, DecodeState};
 use draft::{Law, Purpose};
 
 use super::drafter::Drafter;
-use super::stream::{Bytes, Stream};
+use super::stream::{Bytes, Steps, Stream};
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
@@ -41,6 +43,7 @@ pub struct Byte {
     drafter: Drafter,
     draftable: Vec<u32>,
     trie: ByteTrie,
+    steps: RefCell<Steps>,
     reach: Reach,
     settings: Settings,
 }
@@ -62,7 +65,8 @@ impl Byte {
         let tokens = tokens.map(|(bytes, id)| (&**bytes, *id));
         let trie = ByteTrie::new(tokens.filter(|&(_, id)| (id as usize) < rows));
         let draftable = draft.draftable();
-        Self { drafter: Drafter::new(draft), draftable, trie, reach, settings }
+        let steps = RefCell::default();
+        Self { drafter: Drafter::new(draft), draftable, trie, steps, reach, settings }
     }
 
     /// The draft's probabilities of the ids that it may draft; at temperature 0 those of its own law.
@@ -74,7 +78,9 @@ impl Byte {
         let weight = |id: u32| (f64::from(logits[id as usize] - top) * scale).exp();
         let mut law: Vec<(u32, f64)> = ids.map(|id| (id, weight(id))).collect();
         let total: f64 = law.iter().map(|(_, weight)| weight).sum();
-        law.iter_mut().for_each(|(_, weight)| *weight /= total);
+        for (_, weight) in &mut law {
+            *weight /= total;
+        }
         law
     }
 
@@ -86,7 +92,8 @@ impl Byte {
 
     fn bytes<'a>(&'a self, round: &Round<'_>) -> Bytes<'a> {
         let draft = self.drafter.side.tokenizer.vocabulary();
-        Bytes { draft, trie: &self.trie, end: round.target.eos.first().copied() }
+        let end = round.target.eos.first().copied();
+        Bytes { draft, trie: &self.trie, end, steps: &self.steps }
     }
 
     /// Reads on for the law of the next token. Gives whether the law is as whole as it is to be.

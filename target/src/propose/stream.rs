@@ -4,6 +4,10 @@
 //! the same one, and the pieces of a character are bytes like others. Knows probabilities, bytes and ids;
 //! no model. (Byte marginals of a token model: Phan et al., 2410.09303; Vieira et al., 2412.03719.)
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use align::byte_trie::Node;
 use align::{ByteTrie, DecodeState, Match, Vocabulary};
 use draft::Law;
 
@@ -19,6 +23,26 @@ pub(super) struct Bytes<'a> {
     pub(super) trie: &'a ByteTrie,
     /// The target's end of text.
     pub(super) end: Option<u32>,
+    /// What has been followed before.
+    pub(super) steps: &'a RefCell<Steps>,
+}
+
+/// How many places' steps are kept.
+const PLACES: usize = 256;
+
+/// Where each draft id leads from a place in the target's trie, filled in as it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Steps {
+    places: HashMap<(Node, DecodeState), Vec<Option<Match>>>,
+}
+
+impl Steps {
+    fn at(&mut self, node: Node, state: DecodeState, rows: usize) -> &mut [Option<Match>] {
+        if self.places.len() >= PLACES {
+            self.places.clear();
+        }
+        self.places.entry((node, state)).or_insert_with(|| vec![None; rows])
+    }
 }
 
 /// A text that has been read: its last id, the text before it, and what it leaves the decoder in.
@@ -158,17 +182,23 @@ impl Stream {
         let state = self.state_after(before);
         self.prefixes.push(prefix);
         let (prefix, mut own) = (self.prefixes.len() - 1, Vec::new());
+        let Some(node) = from.node else { return };
+        let mut steps = bytes.steps.borrow_mut();
+        let steps = steps.at(node, state, bytes.draft.rows());
         for &(id, probability) in law {
             let mass = mass * probability;
             if mass <= self.floor {
                 continue;
             }
             let ended = !bytes.draft.is_token(id);
-            own.clear();
-            if !ended {
-                bytes.draft.advance(&mut state.clone(), id, &mut own);
-            }
-            let at = bytes.trie.follow(from, &own);
+            let step = *steps[id as usize].get_or_insert_with(|| {
+                own.clear();
+                if !ended {
+                    bytes.draft.advance(&mut state.clone(), id, &mut own);
+                }
+                bytes.trie.follow(Match { node: Some(node), token: None, length: 0 }, &own)
+            });
+            let at = from.then(step);
             self.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
         }
     }
@@ -286,7 +316,8 @@ mod tests {
         ) {
             let vocabulary = draft();
             let trie = trie(&["a", "b", "ab", "aab", "bb", "bab"]);
-            let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END) };
+            let steps = RefCell::default();
+            let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END), steps: &steps };
             let mut stream = Stream::new(DecodeState::default(), &law(&weights, None), 0.0, &bytes);
             let mut drawn = Vec::new();
             for _ in 0..2 {
@@ -320,7 +351,8 @@ mod tests {
         let entries = ["a", "C", " "].map(|text| Entry::Token(text.as_bytes().into()));
         let vocabulary = Vocabulary::new(entries.to_vec(), Capcode::Full);
         let trie = trie(&["a", "A", " "]);
-        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None };
+        let steps = RefCell::default();
+        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
         let first = [(0, 0.5), (1, 0.5)];
         let mut stream = Stream::new(DecodeState::default(), &first, 0.0, &bytes);
         let marker = stream.wanted(1)[0];
@@ -334,7 +366,8 @@ mod tests {
     fn what_a_draft_token_holds_beyond_the_target_token_stays() {
         let vocabulary = draft();
         let trie = trie(&["a", "b"]);
-        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None };
+        let steps = RefCell::default();
+        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
         let mut stream = Stream::new(DecodeState::default(), &[(2, 1.0)], 0.0, &bytes);
         assert_eq!(stream.law(&bytes).unwrap().probability(0), 1.0);
         stream.advance(0, 9, &bytes);

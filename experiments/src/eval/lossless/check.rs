@@ -16,7 +16,7 @@ use super::rounds::{FirstRound, Watched};
 use crate::bench::fit::Fitted;
 use crate::bench::greedy::{TIE_MARGIN, compare, first_difference};
 use crate::bench::record::GreedyCheck;
-use crate::statistics::{ChiSquare, chi_square};
+use crate::statistics::{ChiSquare, FEWEST_EXPECTED, chi_square};
 
 /// A law is not the target's where counts like these have a smaller probability under it.
 pub const FEWEST_P: f64 = 1e-6;
@@ -220,12 +220,7 @@ impl Subject<'_> {
         advance: &mut dyn FnMut(),
     ) -> Result<FirstToken> {
         let started = std::time::Instant::now();
-        let ids = prompt.pair.target.ids();
-        let prefill = self.law_behind(ids, limits.sampling)?;
-        let goes_on = |&(id, _): &(u32, f64)| limits.ignore_eos || !self.target.is_end(id);
-        let behind = prefill.entries().filter(goes_on).max_by(|a, b| a.1.total_cmp(&b.1));
-        let (behind, _) = behind.context("the target's law has no token that goes on")?;
-        let law = self.law_behind(&[ids, &[behind]].concat(), limits.sampling)?;
+        let Place { prefill, behind, law } = self.place(prompt, limits)?;
         let (mut counts, mut seeds) = (HashMap::new(), 0);
         let (mut counted, mut proposed, mut accepted) = (0, 0, 0);
         while counted < draws && seeds < draws * TRIES {
@@ -261,11 +256,32 @@ impl Subject<'_> {
         })
     }
 
-    /// How many candidates the first greedy round accepts. Where there are some, a broken rule shows.
-    pub fn accepts(&mut self, prompt: &Fitted, limits: &Limits) -> Result<u64> {
-        let limits = Limits { sampling: Sampling::GREEDY, ..*limits };
+    /// What `draws` draws of the first token can show behind a prompt: whether the first greedy round
+    /// accepts a candidate, and how many tokens would be compared. No random number has a part in it.
+    pub fn promise(
+        &mut self,
+        prompt: &Fitted,
+        limits: &Limits,
+        draws: u64,
+    ) -> Result<(bool, usize)> {
+        let law = self.place(prompt, limits)?.law;
+        let is_compared = |&(_, p): &(u32, f64)| p * draws as f64 >= FEWEST_EXPECTED;
+        let compared = law.entries().filter(is_compared).count();
+        let greedy = Limits { sampling: Sampling::GREEDY, ..*limits };
         let randomness = Randomness { seed: 0, prompt: prompt.prompt.index as u64 };
-        Ok(self.first_round(prompt, &limits, randomness)?.map_or(0, |round| round.accepted))
+        let round = self.first_round(prompt, &greedy, randomness)?;
+        Ok((round.is_some_and(|round| round.accepted > 0), compared))
+    }
+
+    /// The place of the first token that a round decides.
+    fn place(&mut self, prompt: &Fitted, limits: &Limits) -> Result<Place> {
+        let ids = prompt.pair.target.ids();
+        let prefill = self.law_behind(ids, limits.sampling)?;
+        let goes_on = |&(id, _): &(u32, f64)| limits.ignore_eos || !self.target.is_end(id);
+        let behind = prefill.entries().filter(goes_on).max_by(|a, b| a.1.total_cmp(&b.1));
+        let (behind, _) = behind.context("the target's law has no token that goes on")?;
+        let law = self.law_behind(&[ids, &[behind]].concat(), limits.sampling)?;
+        Ok(Place { prefill, behind, law })
     }
 
     /// Runs the loop up to the end of its first round; `None` where the prefill ends the text.
@@ -286,6 +302,16 @@ impl Subject<'_> {
         let [prefill, decided, ..] = emitted[..] else { return Ok(None) };
         Ok(Some(Round { prefill, decided, proposed, accepted: emitted.len() as u64 - 2 }))
     }
+}
+
+/// Where the first round begins.
+struct Place {
+    /// The target's law of the prefill's token.
+    prefill: Law,
+    /// Its most probable token that goes on.
+    behind: u32,
+    /// The law behind that.
+    law: Law,
 }
 
 /// What a first round came to.

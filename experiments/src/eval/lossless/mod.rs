@@ -89,7 +89,12 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let methods = if plan.methods.is_empty() { &Method::ALL[..] } else { &plan.methods[..] };
     let mut checked = Vec::with_capacity(methods.len());
     for &method in methods {
-        checked.push(run.whole_texts(method)?);
+        checked.push(match run.whole_texts(method) {
+            Err(error) if plan.methods.is_empty() && is_refusal(&error) => {
+                Checked { refused: Some(error.to_string()), ..Checked::new(method) }
+            }
+            other => other?,
+        });
     }
     // From here on a prompt that is read again costs one id.
     run.target = Kept::side(run.target);
@@ -97,6 +102,12 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
         run.first_tokens(own)?;
     }
     Ok(Report::new(header, checked))
+}
+
+/// Whether a method has said that it does not go with this pair.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    use SpeculateError::{TooManyTexts, VocabulariesDiffer};
+    matches!(error.downcast_ref(), Some(VocabulariesDiffer | TooManyTexts { .. }))
 }
 
 /// A run on its way.
@@ -131,14 +142,7 @@ impl Run<'_> {
         let (plan, printer) = (self.plan, self.printer);
         let bench = &plan.bench;
         let mut checked = Checked::new(method);
-        let mut proposer = match self.proposer(method, self.load()?, 0.0) {
-            Ok(proposer) => proposer,
-            Err(error @ SpeculateError::VocabulariesDiffer) if plan.methods.is_empty() => {
-                checked.refused = Some(error.to_string());
-                return Ok(checked);
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let mut proposer = self.proposer(method, self.load()?, 0.0)?;
         let mut drawing = self.proposer(method, self.load()?, bench.draft_temperature)?;
         let limits = plan.limits(bench.max_new, bench.sampling);
         let count = self.fitted.len() as u64;
@@ -177,8 +181,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The prompts whose first token is drawn: those behind which the first greedy round accepts the
-    /// most candidates. No random number has a part in that.
+    /// The prompts whose first token is drawn: of those behind which the first greedy round accepts a
+    /// candidate, those with the most tokens that can be compared.
     fn places(&mut self, method: Method) -> Result<Vec<usize>> {
         if self.plan.draw_prompts == 0 {
             return Ok(Vec::new());
@@ -188,10 +192,11 @@ impl Run<'_> {
         let limits = self.plan.first_round();
         let (target, proposer) = (&mut self.target, proposer.as_mut());
         let mut subject = Subject { target, proposer, verifier };
-        let accepts = |prompt| subject.accepts(prompt, &limits);
-        let accepted: Vec<u64> = self.fitted.iter().map(accepts).collect::<Result<_>>()?;
-        let mut places: Vec<usize> = (0..accepted.len()).collect();
-        places.sort_by_key(|&place| (std::cmp::Reverse(accepted[place]), place));
+        let promise = |prompt| subject.promise(prompt, &limits, self.plan.draws);
+        let promises: Vec<(bool, usize)> =
+            self.fitted.iter().map(promise).collect::<Result<_>>()?;
+        let mut places: Vec<usize> = (0..promises.len()).collect();
+        places.sort_by_key(|&place| (std::cmp::Reverse(promises[place]), place));
         places.truncate(self.plan.draw_prompts);
         Ok(places)
     }

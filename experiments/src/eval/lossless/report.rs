@@ -222,9 +222,17 @@ fn remarks(own: &Checked) -> Vec<String> {
             remarks.push(format!("{what}: no candidate was ever accepted, which shows little"));
         }
     }
-    for it in own.first_token.iter().filter(|it| it.accepted == 0) {
+    for it in &own.first_token {
         let what = format!("- {}, first token behind `{}`", own.method, it.prompt);
-        remarks.push(format!("{what}: no candidate was ever accepted, which shows little"));
+        if it.accepted == 0 {
+            remarks.push(format!("{what}: no candidate was ever accepted, which shows little"));
+        }
+        if it.fit.cells < 2 {
+            remarks.push(format!(
+                "{what}: no two tokens are expected often enough to be compared, which shows nothing; \
+                 name more --draws or other prompts"
+            ));
+        }
     }
     for it in own.first_token.iter().filter(|it| !it.holds()) {
         let p = significant(it.fit.p_value);
@@ -265,8 +273,8 @@ const DEFINITIONS: [(&str, &str); 8] = [
         "first_token",
         "Pearson's chi-square of the first token of the first round behind the prefill's token, over \
          seeds with which the prefill emits its most probable token, against the target's law there, \
-         which a pass of its own gives; behind the prompts where the first greedy round accepts the \
-         most candidates. Methods that draw no candidates draw alike, so that their counts are equal",
+         which a pass of its own gives; behind the prompts where the first greedy round accepts a \
+         candidate and the most tokens can be compared. Methods that draw no candidates draw alike, so that their counts are equal",
     ),
     ("cells", "tokens compared; all those expected less than 5 times count as one"),
     (
