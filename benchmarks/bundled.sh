@@ -8,10 +8,12 @@ out=$(cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
 for temperature in 0 1; do
-    for method in slem tli tree byte; do
+    for method in slem tli tree byte ngram; do
         name=bundled-$method-t$temperature
-        ./spec bench --draft stentor2 --target spec-24m --source bundled --method $method \
-            --temperature $temperature --max-new 64 --seed 0 --out "$out/$name" "$@" >"$out/$name.txt"
+        draft="--draft stentor2 --method $method"
+        [ $method != ngram ] || draft="--draft ngram"
+        ./spec bench $draft --target spec-24m --source bundled --temperature $temperature \
+            --max-new 32 --seed 0 --out "$out/$name" "$@" >"$out/$name.txt"
         echo "$name: done" >&2
     done
 done

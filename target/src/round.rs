@@ -110,6 +110,9 @@ pub struct Tally {
     pub reached_by_position: Vec<u64>,
     /// Ids decoded by the draft model.
     pub draft_model_tokens: u64,
+    /// Passes of the draft model; one may read several ids.
+    #[serde(default)]
+    pub draft_model_passes: u64,
     /// How often the draft's window slid.
     pub draft_window_slides: u64,
 }
@@ -153,6 +156,7 @@ impl AddAssign<&Self> for Tally {
         add_each(&mut self.proposed_by_position, &other.proposed_by_position);
         add_each(&mut self.reached_by_position, &other.reached_by_position);
         self.draft_model_tokens += other.draft_model_tokens;
+        self.draft_model_passes += other.draft_model_passes;
         self.draft_window_slides += other.draft_window_slides;
     }
 }

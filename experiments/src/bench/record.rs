@@ -366,7 +366,7 @@ pub struct Metrics {
     pub finish_eos_share: Option<f64>,
 }
 
-/// The speed-up at this acceptance where a draft token costs a given share of a target pass, and
+/// The speed-up at this acceptance where a draft pass costs a given share of a target pass, and
 /// verifying several tokens costs what one pass does: tokens of steps / (steps + share × draft
 /// tokens), as in Leviathan et al. (2211.17192), theorem 3.8.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

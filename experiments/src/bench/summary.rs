@@ -29,7 +29,7 @@ const PLAIN_SECONDS: usize = 11;
 const AT_COST: usize = 12;
 const POSITIONS: usize = AT_COST + COSTS.len();
 
-/// Costs of a draft token, as shares of a target pass, for which a speed-up is foretold.
+/// Costs of a draft pass, as shares of a target pass, for which a speed-up is foretold.
 const COSTS: [f64; 4] = [0.01, 0.05, 0.1, 0.3];
 
 /// One prompt's generations in a case, and those of them that have a plain counterpart.
@@ -210,7 +210,7 @@ fn row(prompt: &Prompt, positions: usize) -> Vec<f64> {
     }
     row[STEP_TOKENS] = counts.num_step_tokens as f64;
     row[STEPS] = counts.steps() as f64;
-    let drafted = counts.draft_model_tokens as f64;
+    let drafted = counts.draft_model_passes as f64;
     for (cell, cost) in row[AT_COST..].iter_mut().zip(COSTS) {
         *cell = counts.steps() as f64 + cost * drafted;
     }

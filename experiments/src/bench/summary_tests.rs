@@ -82,7 +82,8 @@ fn speculative_counts([none, one, two]: [u64; 3], plain_steps: u64) -> Counts {
         acceptance_by_position: [one + two, two].into_iter().filter(|n| *n > 0).collect(),
         proposed_by_position: vec![steps, steps],
         reached_by_position: vec![steps, one + two],
-        draft_model_tokens: 3 * steps,
+        draft_model_tokens: 4 * steps,
+        draft_model_passes: 3 * steps,
         draft_window_slides: 0,
     }
 }

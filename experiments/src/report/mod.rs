@@ -35,7 +35,7 @@ pub fn definitions() -> BTreeMap<String, String> {
     DEFINITIONS.iter().map(own).collect()
 }
 
-const DEFINITIONS: [(&str, &str); 33] = [
+const DEFINITIONS: [(&str, &str); 34] = [
     ("prompts", "prompts with at least one generation"),
     ("generations", "prompts times repeats"),
     ("counts", "steps and tokens, summed over generations"),
@@ -67,6 +67,10 @@ const DEFINITIONS: [(&str, &str); 33] = [
         "entry i, from 1: steps with an i-th candidate whose first i - 1 candidates were accepted",
     ),
     ("draft_model_tokens", "draft ids decoded by the draft model"),
+    (
+        "draft_model_passes",
+        "passes of the draft model, the one of each step that reads what the target emitted included",
+    ),
     ("draft_window_slides", "times the draft's window was moved on because its context was full"),
     (
         "draft_acceptance_rate",
@@ -79,9 +83,9 @@ const DEFINITIONS: [(&str, &str); 33] = [
     ),
     (
         "speedup_at_cost",
-        "num_step_tokens / (steps + cost_ratio * draft_model_tokens): the speed-up at this \
-         acceptance where a draft token costs cost_ratio of a target pass, and a pass costs the \
-         same however many tokens it verifies",
+        "num_step_tokens / (steps + cost_ratio * draft_model_passes): the speed-up at this \
+         acceptance where a pass of the draft costs cost_ratio of one of the target, and a pass \
+         costs the same however many tokens it reads",
     ),
     (
         "mean_acceptance_length",
@@ -241,7 +245,7 @@ fn speed_rows(case: &CaseSummary) -> Vec<Row> {
 
 fn cost_row((index, at): (usize, &CostSpeedup)) -> Row {
     let label = format!("speed-up if c = {}", at.cost_ratio);
-    let note = if index == 0 { "where a draft token costs c of a target pass" } else { "" };
+    let note = if index == 0 { "where a draft pass costs c of a target pass" } else { "" };
     Row::new(&label, estimate(&at.speedup), note)
 }
 
@@ -281,7 +285,11 @@ fn acceptance_rows(case: &CaseSummary) -> Vec<Row> {
         Row::new(
             "draft model tokens",
             whole(counts.draft_model_tokens),
-            format!("window moved {} times", whole(counts.draft_window_slides)),
+            format!(
+                "in {} passes; window moved {} times",
+                whole(counts.draft_model_passes),
+                whole(counts.draft_window_slides)
+            ),
         ),
     ]
 }

@@ -218,7 +218,7 @@ slem                      6 prompts, 6 generations
   speed-up                0.927 [0.767, 1.08]    no difference shown (95 % interval 0.767 to 1.08)
   tokens/s, slem          9.27 [7.67, 10.8]
   tokens/s, plain         10.0 [10.0, 10.0]
-  speed-up if c = 0.01    1.76 [1.58, 1.99]      where a draft token costs c of a target pass
+  speed-up if c = 0.01    1.76 [1.58, 1.99]      where a draft pass costs c of a target pass
   speed-up if c = 0.05    1.59 [1.44, 1.78]
   speed-up if c = 0.1     1.41 [1.27, 1.58]
   speed-up if c = 0.3     0.980 [0.881, 1.08]
@@ -228,7 +228,7 @@ slem                      6 prompts, 6 generations
   survival by position    0.528 0.283            of all steps
   conditional on the last 0.560 0.536            of the steps that came so far
   steps                   50 speculative, 3 plain
-  draft model tokens      150                    window moved 0 times
+  draft model tokens      200                    in 150 passes; window moved 0 times
   time                    prefill 10.0 %, draft 20.0 %, align 5.00 %, verify 60.0 %, other 5.00 %
   greedy identity         0.667 [0.223, 0.957]   4 of 6 prompts as plain greedy decoding; ties: 1
   tokens a generation     17.0                   50.0 % end with end-of-text

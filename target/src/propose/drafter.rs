@@ -15,6 +15,7 @@ pub(super) struct Drafter {
     /// Committed bytes that the context does not have yet: where nothing is asked, nothing is read.
     unread: Vec<u8>,
     drafted: u64,
+    passes: u64,
     grown: Option<Grown>,
 }
 
@@ -47,13 +48,13 @@ impl Grown {
 impl Drafter {
     pub(super) fn new(side: Side) -> Self {
         let (context, unread) = (Context::default(), Vec::new());
-        Self { side, context, unread, drafted: 0, grown: None }
+        Self { side, context, unread, drafted: 0, passes: 0, grown: None }
     }
 
     pub(super) fn begin(&mut self, prompt: &Context, clock: &mut Clock) {
         clock.enter(Phase::Draft);
         self.side.session.reset();
-        (self.drafted, self.grown) = (0, None);
+        (self.drafted, self.passes, self.grown) = (0, 0, None);
         self.context = prompt.clone();
         self.unread.clear();
     }
@@ -95,6 +96,7 @@ impl Drafter {
         }
         let head = self.side.head_of(self.context.ids());
         self.side.session.advance_window(self.context.ids(), head, room)?;
+        self.passes += 1;
         Ok(())
     }
 
@@ -114,6 +116,7 @@ impl Drafter {
         let session = &mut self.side.session;
         let base = session.ids().len() - known;
         let logits = session.read_tree(base, &ids[known..], &parents)?;
+        self.passes += 1;
         let context = self.context.ids().to_vec();
         self.grown = Some(Grown { context, base, ids, parents });
         Ok(logits)
@@ -127,11 +130,13 @@ impl Drafter {
     /// Reads an id that the draft chose.
     pub(super) fn push(&mut self, id: u32) -> Result<(), SpeculateError> {
         self.side.session.push(id)?;
+        self.passes += 1;
         Ok(())
     }
 
     pub(super) fn count(&self, tally: &mut Tally) {
         tally.draft_model_tokens += self.drafted;
+        tally.draft_model_passes += self.passes;
         tally.draft_window_slides += self.side.session.slides();
     }
 }

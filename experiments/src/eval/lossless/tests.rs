@@ -1,11 +1,9 @@
 //! The checks hold for honest loops, and find broken ones.
 
-use align::tokenmonster::Capcode;
-use align::{Context, Tokenizer};
+use align::Context;
 use draft::{Randomness, Sampling};
 use support::mutants::{Altered, Mutant, as_if_drawn, with_permuted_laws};
-use support::tokenizers::{bpe, tokenmonster};
-use support::toy::ToyModel;
+use support::toy_pairs::{DRAFT_SEED, Pair, TARGET_SEED, draft_tokenizer, side, target_tokenizer};
 use target::propose::Settings;
 use target::{
     Laws, Limits, Method, Proposal, Proposer, Side, SpeculateError, TokenVerifier, Verdict,
@@ -17,25 +15,19 @@ use super::kept::Kept;
 use crate::bench::fit::Fitted;
 use crate::prompts::Prompt;
 
-fn side(tokenizer: Tokenizer, seed: u64) -> Side {
-    let rows = tokenizer.vocabulary().rows();
-    let eos = tokenizer.eos().into_iter().collect();
-    Side::new(tokenizer, ToyModel::new(rows, seed).session(), eos)
-}
-
 fn target() -> Side {
-    side(bpe("ab ", &[("a", "b"), ("b", " "), ("b ", "a"), (" ", "ab")]), 11)
+    side(target_tokenizer(Pair::Crossing), TARGET_SEED)
 }
 
-/// A draft of the target's vocabulary for `identity`, else one with delete markers.
+/// A draft of the target's vocabulary for `identity`, one of single characters for `slrs`, else one with
+/// delete markers.
 fn draft(method: Method) -> Side {
-    let tokens: [&[u8]; 8] = [b" ", b"a", b"b", b"\x7f", b" a", b"ab", b" ab", b"b\x7f"];
-    match method {
-        Method::Identity => {
-            side(bpe("ab ", &[("a", "b"), ("b", " "), ("b ", "a"), (" ", "ab")]), 12)
-        }
-        _ => side(tokenmonster(&tokens, Capcode::Delete), 12),
-    }
+    let pair = match method {
+        Method::Identity => Pair::Same,
+        Method::Slrs => Pair::Characters,
+        _ => Pair::Monster,
+    };
+    side(draft_tokenizer(pair), DRAFT_SEED)
 }
 
 fn prompts(target: &Side, draft: &Side) -> Vec<Fitted> {
