@@ -37,10 +37,10 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
-            _ => match text.parse() {
-                Ok(count) if count > 0 => Ok(Self::Fixed(count)),
-                _ => Err(format!("`{text}` is neither auto nor a number of at least 1")),
-            },
+            _ => text
+                .parse()
+                .map(Self::Fixed)
+                .map_err(|_| format!("`{text}` is neither auto nor a number")),
         }
     }
 }

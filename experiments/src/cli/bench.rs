@@ -186,6 +186,8 @@ impl Args {
         self.sampling.check()?;
         self.compute.check()?;
         check_at_least_one(&[
+            ("--gamma", self.gamma.at_most(LONGEST)),
+            ("--tree-nodes", self.tree_nodes.at_most(LARGEST)),
             ("--beam", self.beam),
             ("--siblings", self.siblings),
             ("--max-new", self.max_new.unwrap_or(1)),
