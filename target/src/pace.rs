@@ -9,6 +9,9 @@ const NEWEST: f64 = 1.0 / 16.0;
 /// The share of plain decoding's time that may be spent on looking whether speculation pays by now.
 const LOOKING: f64 = 0.015;
 
+/// How often more candidates are proposed than seem to pay.
+const LOOK_EVERY: u32 = 16;
+
 /// Plain rounds before the first candidate, and rounds with all candidates before the first choice.
 const BEGINNING: (u32, u32) = (2, 3);
 
@@ -84,7 +87,13 @@ impl Pace {
             return self.most;
         }
         let best = self.best();
-        if best == 0 && self.allowance >= self.look { self.most.min(2) } else { best }
+        // Candidates that are never proposed teach nothing.
+        let further = (2 * best).max(2).min(self.most);
+        let looks = match best {
+            0 => self.allowance >= self.look,
+            _ => self.speculative.is_multiple_of(LOOK_EVERY),
+        };
+        if looks { further } else { best }
     }
 
     /// The number of candidates with most tokens a second. All are looked at: what a pass costs has

@@ -129,7 +129,7 @@ pub struct Args {
     /// Run at most this many prompts, evenly from the categories.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Tokens to emit for each prompt, at most [default: 128, and 24 for the bundled target].
+    /// Tokens to emit for each prompt, at most [default: 128, and 20 for the bundled target].
     #[arg(long, value_name = "N")]
     max_new: Option<usize>,
     /// Samples a prompt, at temperature above 0.
@@ -211,7 +211,7 @@ impl Args {
             sources.default_target(self.downloads.max_download, printer)?.to_owned()
         };
         // So that the first command is done in a minute.
-        let usual = if target == bundled::TARGET { 24 } else { 128 };
+        let usual = if target == bundled::TARGET { 20 } else { 128 };
         let max_new = self.max_new.unwrap_or(usual);
         Ok(Plan {
             draft: self.draft.clone(),
