@@ -4,7 +4,7 @@
 //! and never the target's law (the law of the longest match: Phan et al., 2410.09303).
 //!
 //! `slrs` is the same without any cut, the string-level rejection of Timor et al., 2502.05202, where a
-//! proposal is the longest match; it proposes as far as that takes no more than [`READINGS`] of the draft,
+//! proposal is the longest match; it proposes as far as that takes no more than 512 readings of the draft,
 //! and gives up where not even the first token's law can be had for that.
 
 use std::cell::RefCell;
