@@ -50,6 +50,11 @@ impl Context {
         &self.ids
     }
 
+    /// How many ids at the beginning stand for no text that is ever encoded again.
+    pub fn frozen(&self) -> usize {
+        self.frozen
+    }
+
     /// The text behind the frozen part, prompt included.
     pub fn text(&self) -> &[u8] {
         &self.text

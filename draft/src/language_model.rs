@@ -39,6 +39,13 @@ impl Logits {
         &self.values[index * self.width..(index + 1) * self.width]
     }
 
+    /// The rows behind the first `count`.
+    #[must_use]
+    pub fn behind(mut self, count: usize) -> Self {
+        self.values.drain(..count * self.width);
+        self
+    }
+
     /// All rows.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))

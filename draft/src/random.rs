@@ -67,6 +67,13 @@ impl Key {
         unit(self.bits(u32::MAX - index as u32))
     }
 
+    /// The key of the place at `index` among several that are drawn at under one name; the first is this
+    /// one.
+    #[must_use]
+    pub fn place(self, index: usize) -> Self {
+        if index == 0 { self } else { Self(self.bits(u32::MAX - index as u32)) }
+    }
+
     /// Random bits that belong to `id` (the output function of `SplitMix64`).
     pub fn bits(self, id: u32) -> u64 {
         let mut bits = self.0.wrapping_add((u64::from(id) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));

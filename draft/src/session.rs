@@ -5,6 +5,9 @@
 use crate::error::ModelError;
 use crate::language_model::{LanguageModel, Logits, Wanted};
 
+/// From this many ids on whose logits nobody wants a pass of their own costs less than their logits.
+const APART: usize = 32;
+
 /// A model and what it has read.
 pub struct Session {
     model: Box<dyn LanguageModel>,
@@ -85,6 +88,36 @@ impl Session {
         head: usize,
         room: usize,
     ) -> Result<&[f32], ModelError> {
+        match self.window(ids, head, room) {
+            Some(window) => self.advance_to(&window),
+            None => self.advance_to(ids),
+        }
+    }
+
+    /// The same, giving the logits behind each of the last `count` ids, of which there must be as many.
+    pub fn advance_window_all(
+        &mut self,
+        ids: &[u32],
+        head: usize,
+        room: usize,
+        count: usize,
+    ) -> Result<Logits, ModelError> {
+        let window = self.window(ids, head, room);
+        let ids = window.as_deref().unwrap_or(ids);
+        let (known, last) = ids.split_at(ids.len() - count.min(ids.len()));
+        let common = self.ids.iter().zip(known).take_while(|(a, b)| a == b).count();
+        self.truncate(common);
+        let unread = &known[common..];
+        if unread.len() <= APART {
+            let logits = self.read_all(&[unread, last].concat())?;
+            return Ok(logits.behind(unread.len()));
+        }
+        self.read(unread)?;
+        self.read_all(last)
+    }
+
+    /// The part of a long sequence that fits, where not all of it does. May slide the window.
+    fn window(&mut self, ids: &[u32], head: usize, room: usize) -> Option<Vec<u32>> {
         let context = self.model.context();
         let body = ids.len() - head;
         let fits = |skipped: usize| head + body.saturating_sub(skipped) + room <= context;
@@ -95,11 +128,7 @@ impl Session {
             let keep = (context / 2).min(context.saturating_sub(head + room)).max(1);
             self.skipped = if fits(0) { 0 } else { body.saturating_sub(keep) };
         }
-        if self.skipped == 0 {
-            return self.advance_to(ids);
-        }
-        let window = [&ids[..head], &ids[head + self.skipped..]].concat();
-        self.advance_to(&window)
+        (self.skipped > 0).then(|| [&ids[..head], &ids[head + self.skipped..]].concat())
     }
 
     /// Reads one more id and gives the logits behind it.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here prints or writes files; reports are `experiments`' matter.
 
+pub mod calibration;
 pub mod costs;
 pub mod error;
 pub mod pace;

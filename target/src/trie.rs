@@ -25,16 +25,18 @@ pub struct Trie {
 /// A place that waits to be chosen: the most probable first, and among equals the one found first.
 #[derive(PartialEq)]
 struct Waiting {
-    mass: f64,
+    chance: f64,
     place: usize,
     depth: usize,
+    /// Its rank among its siblings, and its share of what is behind the place before.
+    belief: (usize, f64),
 }
 
 impl Eq for Waiting {}
 
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.mass.total_cmp(&other.mass).then(other.place.cmp(&self.place))
+        self.chance.total_cmp(&other.chance).then(other.place.cmp(&self.place))
     }
 }
 
@@ -42,6 +44,17 @@ impl PartialOrd for Waiting {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// The places that were chosen.
+#[derive(Debug, Default)]
+pub struct Best {
+    /// As candidates.
+    pub proposal: Proposal,
+    /// For each its rank among its siblings, and its share of the mass behind the place before.
+    pub beliefs: Vec<(usize, f64)>,
+    /// The chance of the last one, 0 where there are fewer than asked for.
+    pub least: f64,
 }
 
 impl Trie {
@@ -88,38 +101,50 @@ impl Trie {
         })
     }
 
-    /// The places of the largest probability, `count` of them and none deeper than `depth` tokens,
-    /// each behind its parent; with the probability of the last, 0 where there are fewer.
+    /// The places that the text most probably runs through, `count` of them and none deeper than `depth`
+    /// tokens, each behind its parent. `chance` is the probability that it goes on through a place, by its
+    /// rank among its siblings and its share of the mass.
     ///
     /// The mean number of accepted tokens is the sum of the probabilities that the text runs through
     /// each node, so the most probable ones are the best set.
-    pub fn best(&self, count: usize, depth: usize) -> (Proposal, f64) {
-        let (mut proposal, mut least) = (Proposal::default(), 0.0);
+    pub fn best(&self, count: usize, depth: usize, chance: impl Fn(usize, f64) -> f64) -> Best {
+        let mut best = Best::default();
         let mut indices = vec![None; self.places.len()];
         let mut waiting = BinaryHeap::new();
-        let wait = |waiting: &mut BinaryHeap<Waiting>, places: &[usize], limit: f64, depth| {
-            // A text cannot be less probable than what it runs through.
-            let entry = |&place: &usize| {
-                let mass = self.places[place].mass.min(limit);
-                Waiting { mass, place, depth }
+        self.wait(&mut waiting, (&self.roots, 1.0), (1.0, 1), &chance);
+        while best.proposal.len() < count {
+            let Some(next) = waiting.pop() else {
+                best.least = 0.0;
+                return best;
             };
-            waiting.extend(places.iter().map(entry));
-        };
-        wait(&mut waiting, &self.roots, f64::INFINITY, 1);
-        while proposal.len() < count {
-            let Some(Waiting { mass, place, depth: own }) = waiting.pop() else {
-                return (proposal, 0.0);
-            };
-            if own > depth {
+            if next.depth > depth {
                 continue;
             }
-            let parent = self.places[place].parent.and_then(|parent| indices[parent]);
-            let token = self.places[place].token;
-            indices[place] = Some(proposal.branch(parent, token, Origin::Deterministic));
-            least = mass;
-            wait(&mut waiting, &self.places[place].children, mass, own + 1);
+            let Place { parent, token, ref children, mass } = self.places[next.place];
+            let parent = parent.and_then(|parent| indices[parent]);
+            indices[next.place] = Some(best.proposal.branch(parent, token, Origin::Deterministic));
+            best.beliefs.push(next.belief);
+            best.least = next.chance;
+            self.wait(&mut waiting, (children, mass), (next.chance, next.depth + 1), &chance);
         }
-        (proposal, least)
+        best
+    }
+
+    /// Lets the places behind one of some mass and chance wait.
+    fn wait(
+        &self,
+        waiting: &mut BinaryHeap<Waiting>,
+        (places, mass): (&[usize], f64),
+        (before, depth): (f64, usize),
+        chance: &impl Fn(usize, f64) -> f64,
+    ) {
+        let mut places = places.to_vec();
+        places.sort_by(|&a, &b| self.places[b].mass.total_cmp(&self.places[a].mass));
+        waiting.extend(places.into_iter().enumerate().map(|(rank, place)| {
+            // A text cannot be less probable than what it runs through.
+            let share = (self.places[place].mass / mass).min(1.0);
+            Waiting { chance: before * chance(rank, share), place, depth, belief: (rank, share) }
+        }));
     }
 }
 
@@ -144,14 +169,18 @@ mod tests {
         trie.add(&[1, 2], 1, 0.4);
         trie.add(&[1, 3], 1, 0.2);
         trie.add(&[4], 0, 0.25);
-        let (proposal, least) = trie.best(3, 5);
+        let Best { proposal, beliefs, least } = trie.best(3, 5, |_, share| share);
+        assert_eq!(beliefs.iter().map(|(rank, _)| *rank).collect::<Vec<_>>(), [0, 0, 1]);
         let found: Vec<(u32, Option<usize>)> =
             proposal.nodes().iter().map(|node| (node.token, node.parent)).collect();
         assert_eq!(found, [(1, None), (2, Some(0)), (4, None)]);
         assert!((least - 0.25).abs() < 1e-15);
-        let (shallow, least) = trie.best(3, 1);
-        assert_eq!(shallow.len(), 2, "nothing else stands so near");
-        assert_eq!(least, 0.0);
+        let shallow = trie.best(3, 1, |_, share| share);
+        assert_eq!(shallow.proposal.len(), 2, "nothing else stands so near");
+        assert_eq!(shallow.least, 0.0);
+        // Where second ranks never come, the first ones are followed down.
+        let chain = trie.best(2, 5, |rank, _| if rank == 0 { 0.9 } else { 0.1 });
+        assert_eq!(chain.proposal.path_to(Some(1)), [1, 2]);
     }
 
     proptest! {
@@ -167,7 +196,7 @@ mod tests {
                 whole[place] = masses[place] * parents[place].map_or(1.0, |parent: usize| whole[parent]);
                 trie.add(path, path.len() - 1, whole[place]);
             }
-            let (proposal, _) = trie.best(count, 5);
+            let proposal = trie.best(count, 5, |_, share| share).proposal;
             let sum = |places: &[usize]| -> f64 { places.iter().map(|&place| whole[place]).sum() };
             let chosen: Vec<usize> = (0..proposal.len())
                 .map(|node| {

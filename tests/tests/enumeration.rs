@@ -10,7 +10,7 @@ use align::Context;
 use draft::{Law, Randomness, Sampling};
 use support::toy::{Table, ToyModel};
 use support::toy_pairs::{DRAFT_SEED, Pair, TARGET_SEED, draft_tokenizer, target_tokenizer};
-use target::propose::siblings::Siblings;
+use target::propose::siblings::{Rule, Siblings};
 use target::propose::tree::Size;
 use target::propose::{Ngram, Round, Settings};
 use target::verify::rejection::residual;
@@ -51,11 +51,16 @@ fn chance(proposal: &Proposal) -> f64 {
 }
 
 impl Enumeration {
-    fn new(pair: Pair, method: Option<Method>, size: Size, gamma: usize) -> Self {
+    fn new(
+        pair: Pair,
+        method: Option<Method>,
+        (size, siblings): (Size, Siblings),
+        gamma: usize,
+    ) -> Self {
         let (target, draft) = (side(pair, true), side(pair, false));
         let context = |side: &Side| Context::of_text(&side.tokenizer, PROMPT.as_bytes()).unwrap();
         let prompt = target::Prompt { target: context(&target), draft: context(&draft) };
-        let settings = Settings { temperature: 1.0, size, siblings: Siblings::default() };
+        let settings = Settings { temperature: 1.0, size, siblings };
         let proposer: Box<dyn Proposer> = match method {
             Some(method) => method.proposer(draft, &target, settings).unwrap(),
             None => Box::new(Ngram::default()),
@@ -146,32 +151,34 @@ impl Enumeration {
         }
         let p = self.p(&text);
         let children: Vec<usize> = proposal.children(node).collect();
-        let mut emit = |id: u32, mass: f64| {
-            *outcomes.entry([&text[..], &[id]].concat()).or_default() += mass;
-        };
-        if let [child] = children[..]
-            && let Some(q) = proposal.nodes()[child].law()
-        {
-            let token = proposal.nodes()[child].token;
-            let share = (p.probability(token) / q.probability(token)).min(1.0);
-            let rest: Vec<(u32, f64)> = residual(&p, q).collect();
-            let total: f64 = rest.iter().map(|(_, mass)| mass).sum();
-            for (id, mass) in rest {
-                emit(id, reached * (1.0 - share) * mass / total);
-            }
-            if reached * share > 0.0 {
-                self.verify(emitted, proposal, Some(child), reached * share, outcomes);
-            }
-            return;
+        let (drawn, chosen): (Vec<usize>, Vec<usize>) =
+            children.into_iter().partition(|&child| proposal.nodes()[child].law().is_some());
+        let token = |child: usize| proposal.nodes()[child].token;
+        let tokens: Vec<u32> = chosen.iter().map(|&child| token(child)).collect();
+        let mut left = 1.0;
+        for child in chosen {
+            let mass = p.probability(token(child));
+            left -= mass;
+            self.verify(emitted, proposal, Some(child), reached * mass, outcomes);
         }
-        assert!(children.iter().all(|&child| proposal.nodes()[child].law().is_none()));
-        for (id, mass) in p.entries() {
-            let child = children.iter().find(|&&child| proposal.nodes()[child].token == id);
-            if let Some(&child) = child {
-                self.verify(emitted, proposal, Some(child), reached * mass, outcomes);
-            } else {
-                *outcomes.entry([&text[..], &[id]].concat()).or_default() += reached * mass;
+        // The others are tested one after the other against what is left of the law.
+        let mut rest = p.without(&tokens);
+        for child in drawn {
+            let q = proposal.nodes()[child].law().unwrap();
+            let share = (rest.probability(token(child)) / q.probability(token(child))).min(1.0);
+            if left * share > 0.0 {
+                self.verify(emitted, proposal, Some(child), reached * left * share, outcomes);
             }
+            left *= 1.0 - share;
+            let masses: Vec<(u32, f64)> =
+                residual(&rest, q).map(|(id, mass)| (id, mass.ln())).collect();
+            if masses.is_empty() || left <= 0.0 {
+                return;
+            }
+            rest = Law::sparse(masses);
+        }
+        for (id, mass) in rest.entries() {
+            *outcomes.entry([&text[..], &[id]].concat()).or_default() += reached * left * mass;
         }
     }
 
@@ -207,11 +214,20 @@ const PAIRS: [Pair; 5] =
     [Pair::Same, Pair::Crossing, Pair::Characters, Pair::Monster, Pair::Capcode];
 
 fn holds(method: Method, pairs: &[Pair], sizes: &[Size], longest: usize) {
+    holds_with(Siblings::default(), method, pairs, (sizes, longest));
+}
+
+fn holds_with(
+    siblings: Siblings,
+    method: Method,
+    pairs: &[Pair],
+    (sizes, longest): (&[Size], usize),
+) {
     for &pair in pairs {
         for &size in sizes {
             for gamma in 1..=longest {
-                let name = format!("{pair:?} {method} {size:?} {gamma}");
-                Enumeration::new(pair, Some(method), size, gamma).holds(&name);
+                let name = format!("{pair:?} {method} {size:?} {siblings:?} {gamma}");
+                Enumeration::new(pair, Some(method), (size, siblings), gamma).holds(&name);
             }
         }
     }
@@ -237,6 +253,18 @@ fn byte_has_the_targets_law_however_it_is_cut_off() {
 }
 
 #[test]
+fn trees_of_drawn_candidates_have_the_targets_law() {
+    for rule in [Rule::Drawn, Rule::Greedy] {
+        // Three drawn ones are too rare to be seen all.
+        let sizes = [(2, 1), (2, 4)].map(|(nodes, beam)| Size { nodes, beam });
+        let siblings = Siblings { count: None, rule };
+        holds_with(siblings, Method::Byte, &PAIRS, (&sizes, 2));
+        let several = Siblings { count: Some(2), rule };
+        holds_with(several, Method::Byte, &PAIRS, (&sizes[1..], 1));
+    }
+}
+
+#[test]
 fn slrs_has_the_targets_law() {
     // Two in a row are too rare to be seen all.
     holds(Method::Slrs, &PAIRS[..3], &sizes()[1..2], 1);
@@ -255,6 +283,7 @@ fn trees_have_the_targets_law() {
 #[test]
 fn prompt_lookup_has_the_targets_law() {
     for pair in PAIRS {
-        Enumeration::new(pair, None, Size::default(), 2).holds(&format!("{pair:?} ngram"));
+        Enumeration::new(pair, None, (Size::default(), Siblings::default()), 2)
+            .holds(&format!("{pair:?} ngram"));
     }
 }

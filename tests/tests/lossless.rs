@@ -222,7 +222,7 @@ fn chi_square_at_a_pace() {
 #[test]
 fn chi_square_siblings() {
     for rule in [Rule::Drawn, Rule::Greedy] {
-        let siblings = Siblings { count: 3, rule };
+        let siblings = Siblings { count: Some(3), rule };
         for (pair, method) in cases_with_a_law() {
             for sampling in settings() {
                 let mut bench = Bench::with(pair, Some(method), (sampling, siblings), 2);
@@ -236,11 +236,29 @@ fn chi_square_siblings() {
     }
 }
 
+/// Trees of drawn candidates, whose form hangs on what was accepted before.
+#[test]
+fn chi_square_branching() {
+    for rule in [Rule::Drawn, Rule::Greedy] {
+        let siblings = Siblings { count: None, rule };
+        for (pair, method) in cases().into_iter().filter(|(_, method)| *method == Method::Byte) {
+            for sampling in settings() {
+                let mut bench = Bench::with(pair, Some(method), (sampling, siblings), 3);
+                let law = bench.law();
+                let (counts, accepted) = bench.sample(&TokenVerifier, draws());
+                let p = p_value(&counts, &law);
+                assert!(p >= FEWEST_P, "{pair:?} {rule} {sampling:?}: p = {p:e}");
+                assert!(accepted > 0);
+            }
+        }
+    }
+}
+
 #[test]
 fn more_candidates_are_accepted_more_often() {
     for rule in [Rule::Drawn, Rule::Greedy] {
         let accepted = |count| {
-            let siblings = (Sampling::at(1.0), Siblings { count, rule });
+            let siblings = (Sampling::at(1.0), Siblings { count: Some(count), rule });
             Bench::with(Pair::Monster, Some(Method::Tli), siblings, 1)
                 .sample(&TokenVerifier, draws())
                 .1

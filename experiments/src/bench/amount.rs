@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use target::Verification;
+use target::propose::siblings::{Rule, Siblings};
+
 /// How many candidates there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
@@ -19,6 +22,17 @@ impl Amount {
             Self::Fixed(count) => count,
             Self::Auto => most,
         }
+    }
+
+    /// So many candidates a place; where that is left open there is one for verification by blocks, which
+    /// is of chains.
+    pub fn siblings(self, rule: Rule, verification: Verification) -> Siblings {
+        let count = match (self, verification) {
+            (Self::Fixed(count), _) => Some(count),
+            (Self::Auto, Verification::Block) => Some(1),
+            (Self::Auto, Verification::Token) => None,
+        };
+        Siblings { count, rule }
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use target::costs::measure;
 use target::pace::Pace;
+use target::propose::siblings::Siblings;
 use target::propose::{Limiting, Ngram, Paced, slem};
 use target::{Method, Proposer};
 
@@ -43,10 +44,17 @@ impl Chosen {
 
     /// The most candidates of a round, and what they limit, where the plan leaves their number open.
     pub fn most(self, plan: &Plan) -> Option<(usize, Limiting)> {
-        if self.method == Some(Method::Tree) {
-            return plan.auto.nodes.then_some((plan.size.nodes, Limiting::Tree));
+        let branches = self.siblings(plan).count.is_none() || self.method == Some(Method::Tree);
+        if branches {
+            let auto = plan.auto.nodes || plan.auto.gamma;
+            return auto.then_some((plan.size.nodes, Limiting::Tree));
         }
         plan.auto.gamma.then_some((plan.gamma, Limiting::Row))
+    }
+
+    /// Candidates of each place.
+    pub fn siblings(self, plan: &Plan) -> Siblings {
+        self.method.map_or_else(Siblings::default, |method| method.siblings(plan.siblings))
     }
 
     /// What becomes of a drafted text's last token.

@@ -91,7 +91,7 @@ fn settings(plan: &Plan, chosen: Chosen) -> Settings {
         method_reason: chosen.reason.to_owned(),
         verification: plan.verification,
         tree: chosen.reads_many().then_some(plan.size),
-        siblings: plan.siblings,
+        siblings: chosen.siblings(plan),
         gamma: plan.gamma,
         auto: chosen.most(plan).is_some(),
         temperature: plan.sampling.temperature,

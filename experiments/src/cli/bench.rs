@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use draft::Sampling;
-use target::propose::siblings::{Rule, Siblings};
+use target::propose::siblings::Rule;
 use target::propose::tree::Size;
 use target::{Method, Verification};
 
@@ -110,9 +110,10 @@ pub struct Args {
     /// Methods tree, byte and slrs: texts that the draft reads at once.
     #[arg(long, default_value_t = Size::default().beam, value_name = "N")]
     beam: usize,
-    /// Methods that draw: candidates of each place, at most --tree-nodes in all.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    siblings: usize,
+    /// Methods that draw: candidates of each place, at most --tree-nodes in all; the first goes on. `auto`:
+    /// a tree of drawn candidates for byte, each where it is most probably accepted; 1 for the others.
+    #[arg(long, default_value_t = Amount::Auto, value_name = "N|auto")]
+    siblings: Amount,
     /// How they are chosen: drawn one after the other, or greedy (the most probable ones and one that
     /// is drawn).
     #[arg(long, default_value_t = Rule::Drawn)]
@@ -189,7 +190,7 @@ impl Args {
             ("--gamma", self.gamma.at_most(LONGEST)),
             ("--tree-nodes", self.tree_nodes.at_most(LARGEST)),
             ("--beam", self.beam),
-            ("--siblings", self.siblings),
+            ("--siblings", self.siblings.at_most(1)),
             ("--max-new", self.max_new.unwrap_or(1)),
             ("--repeats", self.repeats as usize),
             ("--limit", self.limit.unwrap_or(1)),
@@ -224,7 +225,7 @@ impl Args {
                 gamma: self.gamma == Amount::Auto,
                 nodes: self.tree_nodes == Amount::Auto,
             },
-            siblings: Siblings { count: self.siblings, rule: self.sibling_rule },
+            siblings: self.siblings.siblings(self.sibling_rule, self.verify),
             size: Size { nodes: self.tree_nodes.at_most(LARGEST), beam: self.beam },
             sampling,
             draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),

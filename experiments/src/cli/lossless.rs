@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use draft::{Compute, Sampling};
-use target::propose::siblings::{Rule, Siblings};
+use target::propose::siblings::Rule;
 use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use super::bench::{LongPrompts, Template};
 use super::flags::check_at_least_one;
 use crate::bench;
+use crate::bench::amount::Amount;
 use crate::eval::lossless::{Plan, run};
 use crate::new_folder::NewFolder;
 use crate::printer::Printer;
@@ -37,8 +38,8 @@ pub struct Flags {
     #[arg(long, default_value_t = 5, requires = "lossless")]
     gamma: usize,
     /// Candidates of each place of methods that draw them.
-    #[arg(long, default_value_t = 1, value_name = "N", requires = "lossless")]
-    siblings: usize,
+    #[arg(long, default_value_t = Amount::Auto, value_name = "N|auto", requires = "lossless")]
+    siblings: Amount,
     /// How they are chosen: drawn, or greedy.
     #[arg(long, default_value_t = Rule::Drawn, requires = "lossless")]
     sibling_rule: Rule,
@@ -80,7 +81,7 @@ impl Flags {
         }
         check_at_least_one(&[
             ("--gamma", self.gamma),
-            ("--siblings", self.siblings),
+            ("--siblings", self.siblings.at_most(1)),
             ("--max-new", self.max_new),
         ])
     }
@@ -110,7 +111,7 @@ impl Flags {
                 method: None,
                 verification: self.verify,
                 size: Size::default(),
-                siblings: Siblings { count: self.siblings, rule: self.sibling_rule },
+                siblings: self.siblings.siblings(self.sibling_rule, self.verify),
                 gamma: self.gamma,
                 sampling: Sampling::at(self.temperature),
                 draft_temperature: self.temperature,

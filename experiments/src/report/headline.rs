@@ -22,8 +22,9 @@ pub(super) fn headline(report: &Report) -> [String; 2] {
         .tree
         .map_or_else(String::new, |tree| format!(", {} nodes, {} beams", tree.nodes, tree.beam));
     let siblings = match settings.siblings {
-        Siblings { count: 1, .. } => String::new(),
-        Siblings { count, rule } => format!(", {count} candidates a place ({rule})"),
+        Siblings { count: Some(1), .. } => String::new(),
+        Siblings { count: Some(count), rule } => format!(", {count} candidates a place ({rule})"),
+        Siblings { count: None, rule } => format!(", branching ({rule})"),
     };
     [
         format!(

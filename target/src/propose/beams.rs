@@ -3,12 +3,12 @@
 
 use align::{DecodeState, Vocabulary};
 
+use super::stream::{Start, chance};
+
 /// A text behind the committed one.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
-    /// Its last id.
-    pub(super) id: u32,
-    /// The text without that.
+    /// The text without its last id.
     pub(super) before: Option<usize>,
     /// Its probability under the draft, as a logarithm.
     pub(super) log_mass: f64,
@@ -27,25 +27,65 @@ pub(super) struct Beams {
     texts: Vec<Text>,
     /// The texts that go on, in the order in which they are read.
     live: Vec<usize>,
-    /// Parents, in slots, of all that were read.
-    parents: Vec<Option<usize>>,
-    state: DecodeState,
+    /// Ids and parents, in slots, of all that were read; first come the committed ids that are read again.
+    slots: Vec<(u32, Option<usize>)>,
     width: usize,
-    temperature: f64,
 }
 
 /// A text that may be added.
+#[derive(Clone)]
 struct Candidate {
+    /// The text without its last id, its slot, and what it leaves the decoder in.
     before: Option<usize>,
+    slot: Option<usize>,
+    state: DecodeState,
     id: u32,
     log_mass: f64,
+    /// How many bytes of the id are committed already.
+    committed: usize,
 }
 
 impl Beams {
-    /// Nothing yet, behind a text that leaves `state`. The draft's law is that of `temperature`.
-    pub(super) fn new(state: DecodeState, width: usize, temperature: f64) -> Self {
-        let (texts, live, parents) = (Vec::new(), Vec::new(), Vec::new());
-        Self { texts, live, parents, state, width, temperature }
+    /// The texts of one id behind the committed text, among them those that begin within its end.
+    pub(super) fn begin(start: &Start<'_>, width: usize, vocabulary: &Vocabulary) -> Self {
+        let Start { mut state, ids, laws } = *start;
+        let (mut tail, mut ends, mut states) = (Vec::new(), vec![0], vec![state]);
+        for &id in ids {
+            vocabulary.advance(&mut state, id, &mut tail);
+            ends.push(tail.len());
+            states.push(state);
+        }
+        let slots = (0..ids.len()).map(|slot| (ids[slot], slot.checked_sub(1))).collect();
+        let mut candidates = Vec::new();
+        // The text as it is read today has mass 1, however improbable the draft holds it.
+        let mut mass = ids.iter().zip(laws).fold(1.0, |mass, (&id, law)| mass / chance(law, id));
+        for (step, law) in laws.iter().enumerate() {
+            let slot = step.checked_sub(1);
+            if let Some(last) = slot {
+                mass *= chance(&laws[last], ids[last]);
+            }
+            let (state, rest) = (states[step], &tail[ends[step]..]);
+            let goes_over = |id: u32| {
+                let own = vocabulary.bytes_after(state, id);
+                Some(id) != ids.get(step).copied()
+                    && own.is_some_and(|(own, _)| own.starts_with(rest))
+            };
+            let of = |&(id, share): &(u32, f64)| Candidate {
+                before: None,
+                slot,
+                state,
+                id,
+                log_mass: (mass * share).ln(),
+                committed: rest.len(),
+            };
+            let law = law.iter().filter(|&&(id, _)| step == ids.len() || goes_over(id));
+            candidates.extend(law.map(of));
+        }
+        let total: f64 = candidates.iter().map(|candidate| candidate.log_mass.exp()).sum();
+        candidates.iter_mut().for_each(|candidate| candidate.log_mass -= total.ln());
+        let mut beams = Self { texts: Vec::new(), live: Vec::new(), slots, width };
+        beams.add_best(candidates, vocabulary);
+        beams
     }
 
     /// All texts.
@@ -66,77 +106,54 @@ impl Beams {
 
     /// Ids and parents, in slots, of all that has been read or is to be read next.
     pub(super) fn slots(&self) -> (Vec<u32>, Vec<Option<usize>>) {
-        let mut ids = vec![0; self.parents.len()];
-        for text in &self.texts {
-            if let Some(slot) = text.slot {
-                ids[slot] = text.id;
-            }
-        }
-        (ids, self.parents.clone())
+        self.slots.iter().copied().unzip()
     }
 
-    /// Goes on by one id from each live text, whose logits are `rows` in their order, or from the
-    /// beginning with one row. Gives the first of the new texts.
-    pub(super) fn grow<'r>(
-        &mut self,
-        rows: impl Iterator<Item = &'r [f32]>,
-        draftable: &[u32],
-        vocabulary: &Vocabulary,
-    ) -> usize {
-        let roots = [None];
-        let live: Vec<Option<usize>> = self.live.iter().map(|&text| Some(text)).collect();
-        let from = if self.texts.is_empty() { &roots[..] } else { &live };
+    /// Goes on by one id from each live text, by the laws behind them in their order. Gives the first of
+    /// the new texts.
+    pub(super) fn grow(&mut self, laws: &[Vec<(u32, f64)>], vocabulary: &Vocabulary) -> usize {
         let mut candidates = Vec::new();
-        for (&before, row) in from.iter().zip(rows) {
-            let log_mass = before.map_or(0.0, |text| self.texts[text].log_mass);
-            let best = best(row, draftable, self.width, self.temperature);
-            candidates.extend(best.into_iter().map(|(id, log)| Candidate {
-                before,
+        for (&before, law) in self.live.iter().zip(laws) {
+            let Text { slot, state, log_mass, .. } = self.texts[before];
+            candidates.extend(law.iter().map(|&(id, share)| Candidate {
+                before: Some(before),
+                slot,
+                state,
                 id,
-                log_mass: log_mass + log,
+                log_mass: log_mass + share.ln(),
+                committed: 0,
             }));
         }
-        candidates.sort_by(|a, b| b.log_mass.total_cmp(&a.log_mass));
-        candidates.truncate(self.width);
         let first = self.texts.len();
+        self.add_best(candidates, vocabulary);
+        first
+    }
+
+    /// Lets the best of some texts live.
+    fn add_best(&mut self, mut candidates: Vec<Candidate>, vocabulary: &Vocabulary) {
+        let by_mass = |a: &Candidate, b: &Candidate| b.log_mass.total_cmp(&a.log_mass);
+        candidates.sort_by(by_mass);
+        candidates.truncate(self.width);
         self.live.clear();
         for candidate in candidates {
             self.add(&candidate, vocabulary);
         }
-        first
     }
 
     fn add(&mut self, candidate: &Candidate, vocabulary: &Vocabulary) {
-        let &Candidate { before, id, log_mass } = candidate;
-        let (mut bytes, mut state) = match before {
-            Some(text) => (self.texts[text].bytes.clone(), self.texts[text].state),
-            None => (Vec::new(), self.state),
-        };
+        let &Candidate { before, slot, mut state, id, log_mass, committed } = candidate;
+        let mut bytes = before.map_or_else(Vec::new, |text| self.texts[text].bytes.clone());
         let ended = !vocabulary.is_token(id);
-        let mut slot = None;
+        let mut own = None;
         if !ended {
             vocabulary.advance(&mut state, id, &mut bytes);
-            slot = Some(self.parents.len());
-            self.parents.push(before.and_then(|text| self.texts[text].slot));
+            bytes.drain(..committed);
+            own = Some(self.slots.len());
+            self.slots.push((id, slot));
             self.live.push(self.texts.len());
         }
-        self.texts.push(Text { id, before, log_mass, bytes, ended, state, slot });
+        self.texts.push(Text { before, log_mass, bytes, ended, state, slot: own });
     }
-}
-
-/// The `count` most probable of the ids, with the logarithms of their probabilities among them all.
-fn best(logits: &[f32], ids: &[u32], count: usize, temperature: f64) -> Vec<(u32, f64)> {
-    let top = ids.iter().map(|&id| logits[id as usize]).fold(f32::NEG_INFINITY, f32::max);
-    let scaled = |id: u32| f64::from(logits[id as usize] - top) / temperature;
-    let log_total = ids.iter().map(|&id| scaled(id).exp()).sum::<f64>().ln();
-    let mut found: Vec<(u32, f32)> = ids.iter().map(|&id| (id, logits[id as usize])).collect();
-    let by_logit = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if found.len() > count {
-        found.select_nth_unstable_by(count, by_logit);
-        found.truncate(count);
-    }
-    found.sort_by(by_logit);
-    found.into_iter().map(|(id, _)| (id, scaled(id) - log_total)).collect()
 }
 
 #[cfg(test)]
@@ -150,21 +167,26 @@ mod tests {
     }
 
     fn live_ids(beams: &Beams) -> Vec<u32> {
-        beams.live().iter().map(|&text| beams.texts()[text].id).collect()
+        let slots = beams.live().iter().map(|&text| beams.texts()[text].slot.unwrap());
+        slots.map(|slot| beams.slots[slot].0).collect()
+    }
+
+    fn law(masses: [f64; 3]) -> Vec<(u32, f64)> {
+        masses.into_iter().zip(0..).map(|(mass, id)| (id, mass)).collect()
+    }
+
+    fn begin(laws: &[Vec<(u32, f64)>], ids: &[u32], vocabulary: &Vocabulary) -> Beams {
+        Beams::begin(&Start { state: DecodeState::default(), ids, laws }, 2, vocabulary)
     }
 
     #[test]
     fn the_best_texts_of_each_length_are_kept() {
         let vocabulary = vocabulary();
-        let ids = [0, 1, 2];
-        let row = |masses: [f64; 3]| masses.map(|mass| mass.ln() as f32).to_vec();
-        let mut beams = Beams::new(DecodeState::default(), 2, 1.0);
-        let first = row([0.6, 0.3, 0.1]);
-        assert_eq!(beams.grow(std::iter::once(&first[..]), &ids, &vocabulary), 0);
+        let mut beams = begin(&[law([0.6, 0.3, 0.1])], &[], &vocabulary);
         assert_eq!(live_ids(&beams), [0, 1]);
         // Behind a, then behind b: ab has 0.3, a and its end 0.24, ba 0.27.
-        let rows = [row([0.1, 0.5, 0.4]), row([0.9, 0.05, 0.05])];
-        assert_eq!(beams.grow(rows.iter().map(Vec::as_slice), &ids, &vocabulary), 2);
+        let laws = [law([0.1, 0.5, 0.4]), law([0.9, 0.05, 0.05])];
+        assert_eq!(beams.grow(&laws, &vocabulary), 2);
         let found: Vec<(&[u8], bool)> =
             beams.texts()[2..].iter().map(|text| (&text.bytes[..], text.ended)).collect();
         assert_eq!(found, [(&b"ab"[..], false), (&b"ba"[..], false)]);
@@ -174,10 +196,22 @@ mod tests {
 
     #[test]
     fn a_text_that_ends_is_not_read() {
-        let mut beams = Beams::new(DecodeState::default(), 2, 1.0);
-        let row: Vec<f32> = [0.2f32, 0.1, 0.7].map(f32::ln).to_vec();
-        beams.grow(std::iter::once(&row[..]), &[0, 1, 2], &vocabulary());
+        let beams = begin(&[law([0.2, 0.1, 0.7])], &[], &vocabulary());
         assert!(beams.texts()[0].ended);
         assert_eq!(live_ids(&beams), [0]);
+    }
+
+    /// Behind a committed `a` that is read again, `ab` is a text as well, whose new bytes are `b`.
+    #[test]
+    fn a_token_that_begins_in_the_committed_text_is_a_text() {
+        let token = |text: &str| Entry::Token(text.as_bytes().into());
+        let vocabulary = Vocabulary::plain(vec![token("a"), token("b"), token("ab")]);
+        let beams = begin(&[law([0.2, 0.5, 0.3]), law([0.75, 0.25, 0.0])], &[0], &vocabulary);
+        assert_eq!(live_ids(&beams), [2, 0]);
+        let (a, b, ab) = (0.2 * 0.75, 0.2 * 0.25, 0.3);
+        let text = &beams.texts()[0];
+        assert_eq!((&text.bytes[..], text.before), (&b"b"[..], None));
+        assert!((text.log_mass - (ab / (a + b + ab) as f64).ln()).abs() < 1e-12);
+        assert_eq!(beams.slots(), (vec![0, 2, 0], vec![None, None, Some(0)]));
     }
 }

@@ -9,11 +9,15 @@
 
 use std::cell::RefCell;
 
-use align::{ByteTrie, Context, DecodeState};
-use draft::{Law, Purpose};
+use align::{ByteTrie, Context};
+use draft::{Key, Law, Purpose};
 
-use super::drafter::Drafter;
-use super::stream::{Bytes, Steps, Stream};
+use super::drafter::{AGAIN, Drafter};
+use super::followers::Followers;
+use super::grower::{Grower, Place, Placed, Tree};
+use super::likely::Likely;
+use super::seams::Seams;
+use super::stream::{Bytes, Front, Start, Steps, Stream, wanted};
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
@@ -21,19 +25,22 @@ use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
 /// Mass below which a text is left out of a law that is cut off.
-const FLOOR: f64 = 1e-6;
+const FLOOR: f64 = 1e-5;
 
 /// Texts that are kept behind a drawn token.
 const KEPT: usize = 512;
 
-/// Texts that an uncut law may read.
+/// Texts that a round may read.
 const READINGS: usize = 512;
+
+/// A law of which no more is open is not read on for.
+const SETTLED: f64 = 0.15;
 
 /// How far the draft reads on for one law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// The best texts once.
-    Once,
+    /// The best texts, until little of the law is open.
+    Enough,
     /// All that could change the law.
     Whole,
 }
@@ -41,17 +48,34 @@ enum Reach {
 /// A draft that proposes target tokens by their bytes.
 pub struct Byte {
     drafter: Drafter,
-    draftable: Vec<u32>,
+    likely: Likely,
     trie: ByteTrie,
     steps: RefCell<Steps>,
+    seams: RefCell<Seams>,
     reach: Reach,
     settings: Settings,
+    grower: Grower,
+    followers: Followers,
+    /// What followed when the text was the same before.
+    echoes: Vec<(u32, f64)>,
+}
+
+/// A place of the tree that candidates are looked for at.
+struct Site {
+    /// The candidate before it.
+    node: Option<usize>,
+    /// The probability that the text reaches it.
+    reached: f64,
+    front: Front,
+    /// How many tokens before it are those that followed when the text was the same before; `None` where
+    /// one was another.
+    echoed: Option<usize>,
 }
 
 impl Byte {
     /// The method with a law that is cut off.
     pub fn new(draft: Side, target: &Side, settings: Settings) -> Self {
-        Self::reaching(Reach::Once, draft, target, settings)
+        Self::reaching(Reach::Enough, draft, target, settings)
     }
 
     /// The method with the whole law.
@@ -64,30 +88,28 @@ impl Byte {
         let tokens = target.tokenizer.vocabulary().clean_tokens().iter();
         let tokens = tokens.map(|(bytes, id)| (&**bytes, *id));
         let trie = ByteTrie::new(tokens.filter(|&(_, id)| (id as usize) < rows));
-        let draftable = draft.draftable();
-        let steps = RefCell::default();
-        Self { drafter: Drafter::new(draft), draftable, trie, steps, reach, settings }
-    }
-
-    /// The draft's probabilities of the ids that it may draft; at temperature 0 those of its own law.
-    fn probabilities(&self, logits: &[f32]) -> Vec<(u32, f64)> {
-        let temperature = self.settings.temperature;
-        let scale = if temperature > 0.0 { 1.0 / temperature } else { 1.0 };
-        let ids = self.draftable.iter().copied();
-        let top = ids.clone().map(|id| logits[id as usize]).fold(f32::NEG_INFINITY, f32::max);
-        let weight = |id: u32| (f64::from(logits[id as usize] - top) * scale).exp();
-        let mut law: Vec<(u32, f64)> = ids.map(|id| (id, weight(id))).collect();
-        let total: f64 = law.iter().map(|(_, weight)| weight).sum();
-        for (_, weight) in &mut law {
-            *weight /= total;
+        let rows = draft.session.model().rows();
+        let likely = Likely::new(draft.draftable(), rows, settings.temperature);
+        let mut siblings = settings.siblings;
+        if reach == Reach::Whole {
+            siblings.count = siblings.count.or(Some(1));
         }
-        law
+        Self {
+            drafter: Drafter::new(draft),
+            likely,
+            trie,
+            steps: RefCell::default(),
+            seams: RefCell::default(),
+            reach,
+            settings,
+            grower: Grower::new(siblings, settings.temperature > 0.0, settings.size.nodes),
+            followers: Followers::default(),
+            echoes: Vec::new(),
+        }
     }
 
-    fn begin_stream(&self, state: DecodeState, round: &Round<'_>) -> Stream {
-        let floor = if self.reach == Reach::Whole { 0.0 } else { FLOOR };
-        let law = self.probabilities(self.drafter.logits());
-        Stream::new(state, &law, floor, &self.bytes(round))
+    fn floor(&self) -> f64 {
+        if self.reach == Reach::Whole { 0.0 } else { FLOOR }
     }
 
     fn bytes<'a>(&'a self, round: &Round<'_>) -> Bytes<'a> {
@@ -96,34 +118,57 @@ impl Byte {
         Bytes { draft, trie: &self.trie, end, steps: &self.steps }
     }
 
-    /// Reads on for the law of the next token. Gives whether the law is as whole as it is to be.
+    /// The stream behind the committed text, with room for so many more texts.
+    fn begin_stream(
+        &mut self,
+        slots: usize,
+        round: &Round<'_>,
+        clock: &mut Clock,
+    ) -> Result<(Stream, Front), SpeculateError> {
+        self.drafter.catch_up(clock)?;
+        let again = if self.reach == Reach::Whole { 0 } else { self.drafter.rereadable(AGAIN) };
+        let logits = self.drafter.read_again(again, slots + again, clock)?;
+        self.drafter.count_drafted(1);
+        let (ids, state) = self.drafter.tail(again);
+        let laws = self.likely.laws(&logits, ids, self.floor());
+        clock.enter(Phase::Align);
+        let start = Start { state, ids, laws: &laws };
+        Ok(Stream::begin(&start, self.floor(), &self.bytes(round)))
+    }
+
+    /// Reads on for the laws of the next tokens at some sites. Gives whether they are as whole as they
+    /// are to be.
     fn read_on(
         &mut self,
-        stream: &mut Stream,
+        (stream, sites): (&mut Stream, &mut [Site]),
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<bool, SpeculateError> {
         loop {
             clock.enter(Phase::Align);
-            let wanted = stream.wanted(self.settings.size.beam);
+            let fronts: Vec<(f64, &Front)> =
+                sites.iter().map(|place| (place.reached, &place.front)).collect();
+            let wanted = wanted(&fronts, self.settings.size.beam);
             if wanted.is_empty() {
                 return Ok(true);
             }
             let (mut ids, mut parents) = stream.slots();
-            if self.reach == Reach::Whole && ids.len() >= self.readings() {
-                return Ok(false);
+            if ids.len() >= self.readings() {
+                return Ok(self.reach == Reach::Enough);
             }
             ids.extend(wanted.iter().map(|text| text.id));
             parents.extend(wanted.iter().map(|text| text.before));
             clock.enter(Phase::Draft);
             let logits = self.drafter.read_tree((ids, parents), wanted.len())?;
             self.drafter.count_drafted(wanted.len());
-            clock.enter(Phase::Align);
             for (text, row) in wanted.into_iter().zip(logits.iter()) {
-                let law = self.probabilities(row);
-                stream.expand(text, &law, &self.bytes(round));
+                clock.enter(Phase::Draft);
+                let law = self.likely.above(&self.likely.row(row), self.floor() / text.mass, None);
+                clock.enter(Phase::Align);
+                let front = &mut sites[text.front].front;
+                stream.expand(front, text, &law, &self.bytes(round));
             }
-            if self.reach == Reach::Once {
+            if self.reach == Reach::Enough && open(sites) < SETTLED {
                 return Ok(true);
             }
         }
@@ -135,39 +180,102 @@ impl Byte {
     }
 
     /// Tokens in a row that a round has room for.
-    fn steps(&self, round: &Round<'_>) -> usize {
+    fn depth(&self, round: &Round<'_>) -> usize {
         match self.reach {
-            Reach::Once => round.budget.min(self.readings() / self.settings.size.beam).max(1),
+            Reach::Enough => round.budget.min(self.readings() / self.settings.size.beam).max(1),
             Reach::Whole => round.budget,
         }
     }
+
+    /// The law at a place, cut to what the target's tokenizer puts there.
+    fn law(&self, proposal: &Proposal, site: &Site, round: &Round<'_>) -> Option<Law> {
+        let law = site.front.law(&self.bytes(round))?;
+        if self.reach == Reach::Whole {
+            return Some(law);
+        }
+        let drawn = site.node.map(|node| proposal.nodes()[node].token);
+        let before = drawn.or(round.committed.ids().last().copied());
+        Some(self.seams.borrow_mut().keep(law, before, &round.target.tokenizer))
+    }
+
+    /// Adds candidates at all sites, at most so many and so many in a row. Gives the sites behind them
+    /// that may have candidates of their own.
+    fn grow(
+        &self,
+        (tree, stream): (&mut Tree, &Stream),
+        sites: &[Site],
+        (room, depth): (usize, usize),
+        (round, key): (&Round<'_>, Key),
+    ) -> Vec<Site> {
+        let most = tree.proposal.len() + room;
+        let place = |site: &Site| Place {
+            node: site.node,
+            reached: site.reached,
+            law: self.law(&tree.proposal, site, round),
+            echo: self.echo(site),
+        };
+        let places = sites.iter().map(place).collect();
+        let mut placed = self.grower.grow(tree, places, (room, depth), key);
+        let token = |node: usize| tree.proposal.nodes()[node].token;
+        placed.retain(|candidate| !round.ends_with(token(candidate.node)));
+        let behind = placed.iter().map(|&Placed { place, node, reached }| Site {
+            node: Some(node),
+            reached,
+            front: Front::default(),
+            echoed: sites[place]
+                .echoed
+                .filter(|&known| self.echoes.get(known).is_some_and(|(own, _)| *own == token(node)))
+                .map(|known| known + 1),
+        });
+        let mut behind: Vec<Site> = behind.collect();
+        let offers: Vec<(f64, Option<(u32, f64)>)> =
+            behind.iter().map(|site| (site.reached, self.echo(site))).collect();
+        let mut expected =
+            self.grower.expect(&offers, most - tree.proposal.len(), depth - 1).into_iter();
+        let bytes = self.bytes(round);
+        for (site, candidate) in behind.iter_mut().zip(&placed) {
+            site.front =
+                stream.behind(&sites[candidate.place].front, token(candidate.node), KEPT, &bytes);
+        }
+        behind.retain(|_| expected.next() == Some(true));
+        behind
+    }
+
+    /// What came at a place before, if the text was the same up to there.
+    fn echo(&self, site: &Site) -> Option<(u32, f64)> {
+        site.echoed.and_then(|known| self.echoes.get(known)).copied()
+    }
 }
 
-/// The most probable token, the smaller id among equals.
-fn most_probable(law: &Law) -> Law {
-    let by_mass = |a: &(u32, f64), b: &(u32, f64)| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0));
-    law.entries().max_by(by_mass).map_or_else(|| law.clone(), |(token, _)| Law::Point(token))
+/// How much of the laws of some sites reading on is believed to change.
+fn open(sites: &[Site]) -> f64 {
+    let reached: f64 = sites.iter().map(|site| site.reached).sum();
+    sites.iter().map(|site| site.reached * site.front.open()).sum::<f64>() / reached
 }
 
 impl Proposer for Byte {
     fn name(&self) -> &'static str {
         match self.reach {
-            Reach::Once => "byte",
+            Reach::Enough => "byte",
             Reach::Whole => "slrs",
         }
     }
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
         self.drafter.begin(prompt, clock);
+        self.grower.worth.forget();
+        self.followers = Followers::default();
         Ok(())
     }
 
     fn commit(
         &mut self,
-        _tokens: &[u32],
+        tokens: &[u32],
         bytes: &[u8],
-        _clock: &mut Clock,
+        clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Align);
+        self.grower.worth.hear(tokens);
         self.drafter.commit(bytes);
         Ok(())
     }
@@ -177,38 +285,30 @@ impl Proposer for Byte {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        let (steps, room) = (self.steps(round), self.settings.room(round));
-        let slots = match self.reach {
-            Reach::Once => steps * self.settings.size.beam,
-            Reach::Whole => self.readings() + self.settings.size.beam,
-        };
-        let state = self.drafter.catch_up(clock)?;
-        self.drafter.read(slots, clock)?;
-        self.drafter.count_drafted(1);
-        clock.enter(Phase::Align);
-        let mut stream = self.begin_stream(state, round);
-        let (mut proposal, mut at) = (Proposal::default(), None);
-        for step in 0..steps {
-            // How long a proposal is hangs on the tokens before, whose laws are known: that is lossless.
-            if !self.read_on(&mut stream, round, clock)? {
+        let (depth, room) = (self.depth(round), self.settings.room(round));
+        let slots = self.readings() + 4 * self.settings.size.beam;
+        let (mut stream, front) = self.begin_stream(slots, round, clock)?;
+        if self.grower.uses_echoes() {
+            self.followers.read(round.committed.ids());
+            self.echoes = self.followers.path(depth);
+        }
+        let mut tree = Tree::default();
+        let mut sites = vec![Site { node: None, reached: 1.0, front, echoed: Some(0) }];
+        for step in 0..depth {
+            if !self.read_on((&mut stream, &mut sites), round, clock)? {
                 if step == 0 {
                     return Err(SpeculateError::TooManyTexts { readings: self.readings() });
                 }
                 break;
             }
-            let Some(law) = stream.law(&self.bytes(round)) else { break };
-            let law = if self.settings.temperature > 0.0 { law } else { most_probable(&law) };
             let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
-            let left = room - proposal.len();
-            let main = self.settings.siblings.place(&mut proposal, (at, left), law, key);
-            let token = proposal.nodes()[main].token;
-            at = Some(main);
-            if step + 1 == steps || proposal.len() >= room || round.ends_with(token) {
+            let left = (room - tree.proposal.len(), depth - step);
+            sites = self.grow((&mut tree, &stream), &sites, left, (round, key));
+            if sites.is_empty() {
                 break;
             }
-            stream.advance(token, KEPT, &self.bytes(round));
         }
-        Ok(proposal)
+        Ok(self.grower.end(tree))
     }
 
     fn count(&self, tally: &mut Tally) {

@@ -1,12 +1,16 @@
 //! A draft that follows the committed text: its context, its cache, and its counts of a prompt.
 //! What every method with a draft model has in common; it chooses no candidates.
 
-use align::{Context, DecodeState};
+use align::{Context, DecodeState, Vocabulary};
 use draft::Logits;
 
 use crate::error::SpeculateError;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
+
+/// Ids at the end of the committed text that methods which think in bytes read again: a token of the draft
+/// that the target's next tokens finish may have begun there.
+pub(super) const AGAIN: usize = 2;
 
 /// A draft with the text that it has been told of.
 pub(super) struct Drafter {
@@ -17,6 +21,8 @@ pub(super) struct Drafter {
     drafted: u64,
     passes: u64,
     grown: Option<Grown>,
+    /// How many of the context's last ids are part of the tree that is read.
+    again: usize,
 }
 
 /// A tree of ids that is in the cache.
@@ -48,7 +54,7 @@ impl Grown {
 impl Drafter {
     pub(super) fn new(side: Side) -> Self {
         let (context, unread) = (Context::default(), Vec::new());
-        Self { side, context, unread, drafted: 0, passes: 0, grown: None }
+        Self { side, context, unread, drafted: 0, passes: 0, grown: None, again: 0 }
     }
 
     pub(super) fn begin(&mut self, prompt: &Context, clock: &mut Clock) {
@@ -89,15 +95,60 @@ impl Drafter {
 
     /// Brings the cache to the text, with room for `room` more ids.
     pub(super) fn read(&mut self, room: usize, clock: &mut Clock) -> Result<(), SpeculateError> {
+        let head = self.prepare(0, clock);
+        self.side.session.advance_window(self.context.ids(), head, room)?;
+        Ok(())
+    }
+
+    /// The same for a tree that begins with the last `again` ids of the text; gives the logits before each
+    /// of these and behind the last.
+    pub(super) fn read_again(
+        &mut self,
+        again: usize,
+        room: usize,
+        clock: &mut Clock,
+    ) -> Result<Logits, SpeculateError> {
+        let head = self.prepare(again, clock);
+        let ids = self.context.ids();
+        Ok(self.side.session.advance_window_all(ids, head, room, again + 1)?)
+    }
+
+    /// Keeps what the cache has of the text; gives how many of its ids a sliding window keeps.
+    fn prepare(&mut self, again: usize, clock: &mut Clock) -> usize {
         clock.enter(Phase::Draft);
         if let Some(grown) = self.grown.take() {
             let path = grown.path(self.context.ids());
             self.side.session.keep_path(grown.base, &path);
         }
-        let head = self.side.head_of(self.context.ids());
-        self.side.session.advance_window(self.context.ids(), head, room)?;
         self.passes += 1;
-        Ok(())
+        self.again = again;
+        self.side.head_of(self.context.ids())
+    }
+
+    /// How many of the text's last ids may be read again, `most` at most: none of those before the text,
+    /// and only ids that spell what the text ends in.
+    pub(super) fn rereadable(&self, most: usize) -> usize {
+        let (ids, vocabulary) = (self.context.ids(), self.side.tokenizer.vocabulary());
+        let free = ids.len() - self.context.frozen().max(1).min(ids.len());
+        (0..=most.min(free)).rev().find(|&count| self.tail_agrees(count, vocabulary)).unwrap_or(0)
+    }
+
+    fn tail_agrees(&self, count: usize, vocabulary: &Vocabulary) -> bool {
+        let (before, last) = self.context.ids().split_at(self.context.ids().len() - count);
+        let (mut state, mut bytes) = (vocabulary.state_after(before), Vec::new());
+        for &id in last {
+            if !vocabulary.is_token(id) {
+                return false;
+            }
+            vocabulary.advance(&mut state, id, &mut bytes);
+        }
+        self.context.text().ends_with(&bytes)
+    }
+
+    /// The last ids of the text, and the decoder state before them.
+    pub(super) fn tail(&self, count: usize) -> (&[u32], DecodeState) {
+        let (before, last) = self.context.ids().split_at(self.context.ids().len() - count);
+        (last, self.side.tokenizer.vocabulary().state_after(before))
     }
 
     /// Logits behind what has been read.
@@ -117,7 +168,7 @@ impl Drafter {
         let base = session.ids().len() - known;
         let logits = session.read_tree(base, &ids[known..], &parents)?;
         self.passes += 1;
-        let context = self.context.ids().to_vec();
+        let context = self.context.ids()[..self.context.ids().len() - self.again].to_vec();
         self.grown = Some(Grown { context, base, ids, parents });
         Ok(logits)
     }

@@ -5,16 +5,21 @@ mod beams;
 pub mod byte;
 mod drafter;
 mod followers;
+mod grower;
+mod growth;
 pub mod identity;
+mod likely;
 pub mod ngram;
 pub mod nothing;
 pub mod paced;
 mod reading;
+mod seams;
 pub mod siblings;
 pub mod slem;
 mod stream;
 pub mod tli;
 pub mod tree;
+mod worth;
 
 use std::fmt;
 use std::str::FromStr;
@@ -120,7 +125,7 @@ pub struct Settings {
 impl Settings {
     /// Candidates in all, at most.
     fn room(&self, round: &Round<'_>) -> usize {
-        let several = self.siblings.count > 1;
+        let several = self.siblings.count != Some(1);
         if several { self.size.nodes.min(round.room) } else { round.budget }
     }
 
@@ -152,6 +157,12 @@ impl Method {
         matches!(self, Self::Tree | Self::Byte | Self::Slrs)
     }
 
+    /// Candidates of each place as this method has them: where only some may branch, the others have one.
+    pub fn siblings(self, asked: Siblings) -> Siblings {
+        let count = if self == Self::Byte { asked.count } else { asked.count.or(Some(1)) };
+        Siblings { count, ..asked }
+    }
+
     /// The method for a pair at a temperature where none is asked for, and why: those that had the most
     /// tokens a target pass in the project's benchmarks.
     pub fn best_for(draft: &Side, target: &Side, temperature: f64) -> (Self, &'static str) {
@@ -171,6 +182,7 @@ impl Method {
         target: &Side,
         settings: Settings,
     ) -> Result<Box<dyn Proposer>, SpeculateError> {
+        let settings = Settings { siblings: self.siblings(settings.siblings), ..settings };
         let Settings { temperature, size, .. } = settings;
         Ok(match self {
             Self::Identity => Box::new(Identity::new(draft, target, settings)?),

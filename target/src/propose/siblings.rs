@@ -24,15 +24,16 @@ pub enum Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Siblings {
-    /// At least 1.
-    pub count: usize,
+    /// At least 1; only the first of several goes on. `None` for as many at each place as are worth it in
+    /// a tree of some size, of which each goes on.
+    pub count: Option<usize>,
     /// The rule.
     pub rule: Rule,
 }
 
 impl Default for Siblings {
     fn default() -> Self {
-        Self { count: 1, rule: Rule::Drawn }
+        Self { count: Some(1), rule: Rule::Drawn }
     }
 }
 
@@ -73,11 +74,24 @@ impl Siblings {
         law: Law,
         key: Key,
     ) -> usize {
-        let count = self.count.min(room).max(1);
         let first = proposal.len();
-        let chosen = match self.rule {
-            Rule::Greedy => law.largest(count - 1),
-            Rule::Drawn => Vec::new(),
+        self.rule.place(proposal, (parent, self.count.unwrap_or(1).min(room).max(1)), law, key);
+        first
+    }
+}
+
+impl Rule {
+    /// Adds `count` candidates of `law` behind `parent`, or fewer where fewer have mass.
+    pub(super) fn place(
+        self,
+        proposal: &mut Proposal,
+        (parent, count): (Option<usize>, usize),
+        law: Law,
+        key: Key,
+    ) {
+        let chosen = match self {
+            Self::Greedy => law.largest(count - 1),
+            Self::Drawn => Vec::new(),
         };
         for &token in &chosen {
             proposal.branch(parent, token, Origin::Deterministic);
@@ -88,7 +102,6 @@ impl Siblings {
             let law = if index == 0 { rest.clone() } else { rest.without(&drawn[..index]) };
             proposal.branch(parent, token, Origin::Sampled(law));
         }
-        first
     }
 }
 
@@ -108,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_candidate_is_given_with_the_law_that_it_was_drawn_from() {
-        let proposal = placed(Siblings { count: 3, rule: Rule::Drawn }, 5);
+        let proposal = placed(Siblings { count: Some(3), rule: Rule::Drawn }, 5);
         let tokens: Vec<u32> = proposal.nodes().iter().map(|node| node.token).collect();
         assert_eq!(tokens[0], law().draw(Key(5)), "one candidate alone would be the same");
         for (index, node) in proposal.nodes().iter().enumerate() {
@@ -119,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_most_probable_ones_come_first_and_the_rest_is_drawn() {
-        let proposal = placed(Siblings { count: 3, rule: Rule::Greedy }, 1);
+        let proposal = placed(Siblings { count: Some(3), rule: Rule::Greedy }, 1);
         let nodes = proposal.nodes();
         assert_eq!((nodes[0].token, nodes[1].token), (1, 3));
         assert_eq!(nodes[0].origin, Origin::Deterministic);
@@ -129,7 +142,7 @@ mod tests {
     #[test]
     fn a_law_with_fewer_ids_gives_fewer_candidates() {
         let mut proposal = Proposal::default();
-        let siblings = Siblings { count: 3, rule: Rule::Greedy };
+        let siblings = Siblings { count: Some(3), rule: Rule::Greedy };
         siblings.place(&mut proposal, (None, 9), Law::Point(4), Key(1));
         assert_eq!(proposal.len(), 1);
     }

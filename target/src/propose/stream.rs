@@ -45,6 +45,17 @@ impl Steps {
     }
 }
 
+/// Where a stream begins: committed ids that are read again, so that a token which begins among them and
+/// goes on behind them counts as well, and the draft's law before each of them and behind the last.
+pub(super) struct Start<'a> {
+    /// What the ids before them leave the decoder in.
+    pub(super) state: DecodeState,
+    /// The ids that are read again; may be none.
+    pub(super) ids: &'a [u32],
+    /// One law more than ids.
+    pub(super) laws: &'a [Vec<(u32, f64)>],
+}
+
 /// A text that has been read: its last id, the text before it, and what it leaves the decoder in.
 #[derive(Clone, Copy, Debug)]
 struct Read {
@@ -61,7 +72,7 @@ struct Branch {
     mass: f64,
     /// Its bytes before those of its last id: an index into the stream's prefixes.
     prefix: usize,
-    /// How many of its bytes the tokens drawn so far have.
+    /// How many of its bytes are committed or are those of tokens drawn so far.
     drawn: usize,
     /// What the others begin with.
     at: Match,
@@ -91,116 +102,48 @@ impl Branch {
 /// A text to be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Wanted {
+    /// The front that it belongs to.
+    pub(super) front: usize,
     branch: usize,
+    /// Its probability, as a share of its front.
+    pub(super) mass: f64,
     /// Its last id.
     pub(super) id: u32,
     /// The text before it, in the order of reading.
     pub(super) before: Option<usize>,
 }
 
-/// The texts that a draft may go on with, and the target tokens that they begin with.
-pub(super) struct Stream {
-    state: DecodeState,
-    read: Vec<Read>,
+/// The texts that a draft may go on with behind the committed text and some drawn tokens.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Front {
     branches: Vec<Branch>,
-    prefixes: Vec<Vec<u8>>,
-    /// Branches of no more mass are left out.
-    floor: f64,
 }
 
-impl Stream {
-    /// The continuations of a text that leaves the draft's decoder in `state`, by the draft's law behind
-    /// it. What has no more than `floor` of the mass is left out.
-    pub(super) fn new(
-        state: DecodeState,
-        law: &[(u32, f64)],
-        floor: f64,
-        bytes: &Bytes<'_>,
-    ) -> Self {
-        let (read, branches, prefixes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut stream = Self { state, read, branches, prefixes, floor };
-        stream.go_on((None, 1.0), Vec::new(), law, bytes);
-        stream
+/// The best texts to read next, at most `count`, of several fronts, each with its probability.
+pub(super) fn wanted(fronts: &[(f64, &Front)], count: usize) -> Vec<Wanted> {
+    let mut found: Vec<(f64, Wanted)> = Vec::new();
+    for (front, (weight, own)) in fronts.iter().enumerate() {
+        let gains = own.branches.iter().enumerate();
+        found.extend(gains.filter_map(|(branch, text)| {
+            let &Branch { mass, id, before, .. } = text;
+            Some((weight * text.gain()?, Wanted { front, branch, mass, id, before }))
+        }));
     }
-
-    /// The best texts to read next, at most `count`.
-    pub(super) fn wanted(&self, count: usize) -> Vec<Wanted> {
-        let gains = self.branches.iter().enumerate();
-        let mut found: Vec<(f64, usize)> =
-            gains.filter_map(|(branch, own)| Some((own.gain()?, branch))).collect();
-        let by_gain = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        if found.len() > count {
-            found.select_nth_unstable_by(count, by_gain);
-            found.truncate(count);
-        }
-        found.sort_by(by_gain);
-        let named = |(_, branch): (f64, usize)| {
-            let Branch { id, before, .. } = self.branches[branch];
-            Wanted { branch, id, before }
-        };
-        found.into_iter().map(named).collect()
+    let by_gain = |a: &(f64, Wanted), b: &(f64, Wanted)| {
+        b.0.total_cmp(&a.0).then((a.1.front, a.1.branch).cmp(&(b.1.front, b.1.branch)))
+    };
+    if found.len() > count {
+        found.select_nth_unstable_by(count, by_gain);
+        found.truncate(count);
     }
+    found.sort_by(by_gain);
+    found.into_iter().map(|(_, wanted)| wanted).collect()
+}
 
-    /// Ids and parents of all texts that have been read.
-    pub(super) fn slots(&self) -> (Vec<u32>, Vec<Option<usize>>) {
-        self.read.iter().map(|text| (text.id, text.before)).unzip()
-    }
-
-    /// Takes in that a text has been read, with the draft's law behind it.
-    pub(super) fn expand(&mut self, wanted: Wanted, law: &[(u32, f64)], bytes: &Bytes<'_>) {
-        let (own, state) = self.bytes_of(&self.branches[wanted.branch], bytes);
-        let Branch { id, before, ref mut mass, .. } = self.branches[wanted.branch];
-        let mass = std::mem::take(mass);
-        self.read.push(Read { id, before, state });
-        self.go_on((Some(self.read.len() - 1), mass), own, law, bytes);
-    }
-
-    /// The bytes of a branch behind the tokens drawn so far, and what it leaves the decoder in.
-    fn bytes_of(&self, branch: &Branch, bytes: &Bytes<'_>) -> (Vec<u8>, DecodeState) {
-        let mut state = self.state_after(branch.before);
-        let mut own = self.prefixes[branch.prefix].clone();
-        if !branch.ended {
-            bytes.draft.advance(&mut state, branch.id, &mut own);
-        }
-        own.drain(..branch.drawn);
-        (own, state)
-    }
-
-    fn state_after(&self, text: Option<usize>) -> DecodeState {
-        text.map_or(self.state, |text| self.read[text].state)
-    }
-
-    /// Adds the continuations of a text of probability `mass` that has been read.
-    fn go_on(
-        &mut self,
-        (before, mass): (Option<usize>, f64),
-        prefix: Vec<u8>,
-        law: &[(u32, f64)],
-        bytes: &Bytes<'_>,
-    ) {
-        let from = bytes.trie.follow(ByteTrie::start(), &prefix);
-        let state = self.state_after(before);
-        self.prefixes.push(prefix);
-        let (prefix, mut own) = (self.prefixes.len() - 1, Vec::new());
-        let Some(node) = from.node else { return };
-        let mut steps = bytes.steps.borrow_mut();
-        let steps = steps.at(node, state, bytes.draft.rows());
-        for &(id, probability) in law {
-            let mass = mass * probability;
-            if mass <= self.floor {
-                continue;
-            }
-            let ended = !bytes.draft.is_token(id);
-            let step = *steps[id as usize].get_or_insert_with(|| {
-                own.clear();
-                if !ended {
-                    bytes.draft.advance(&mut state.clone(), id, &mut own);
-                }
-                bytes.trie.follow(Match { node: Some(node), token: None, length: 0 }, &own)
-            });
-            let at = from.then(step);
-            self.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
-        }
+impl Front {
+    /// How much of its law reading on is believed to change.
+    pub(super) fn open(&self) -> f64 {
+        self.branches.iter().filter_map(Branch::gain).sum()
     }
 
     /// The law of the next target token, ids ascending; `None` where nothing begins with a token. A text
@@ -215,23 +158,190 @@ impl Stream {
         let entries: Vec<(u32, f64)> = groups.map(|group| (group[0].0, sum(group).ln())).collect();
         (!entries.is_empty()).then(|| Law::sparse(entries))
     }
+}
 
-    /// Goes on behind `token`, with what began with it. At most `count` texts are kept.
-    pub(super) fn advance(&mut self, token: u32, count: usize, bytes: &Bytes<'_>) {
-        let mut kept = std::mem::take(&mut self.branches);
-        kept.retain(|branch| branch.mass > 0.0 && branch.token(bytes) == Some(token));
+/// All texts that have been read, and their bytes.
+pub(super) struct Stream {
+    state: DecodeState,
+    read: Vec<Read>,
+    prefixes: Vec<Vec<u8>>,
+    /// Branches of no more mass, as a share of their front, are left out.
+    floor: f64,
+}
+
+/// A text that is gone on from.
+struct From<'a> {
+    before: Option<usize>,
+    mass: f64,
+    law: &'a [(u32, f64)],
+}
+
+impl Stream {
+    /// The continuations of the committed text. What has no more than `floor` of the mass is left out.
+    pub(super) fn begin(start: &Start<'_>, floor: f64, bytes: &Bytes<'_>) -> (Self, Front) {
+        let Start { mut state, ids, laws } = *start;
+        let (mut tail, mut ends, mut states) = (Vec::new(), vec![0], Vec::new());
+        for &id in ids {
+            bytes.draft.advance(&mut state, id, &mut tail);
+            ends.push(tail.len());
+            states.push(state);
+        }
+        let (read, prefixes) = (Vec::new(), Vec::new());
+        let mut stream = Self { state: start.state, read, prefixes, floor };
+        let mut front = Front::default();
+        // The text as it is read today has mass 1, however improbable the draft holds it.
+        let mut mass = ids.iter().zip(laws).fold(1.0, |mass, (&id, law)| mass / chance(law, id));
+        for (step, law) in laws.iter().enumerate() {
+            let before = step.checked_sub(1);
+            if let Some(last) = before {
+                let (id, state) = (ids[last], states[last]);
+                stream.read.push(Read { id, before: last.checked_sub(1), state });
+                mass *= chance(&laws[last], id);
+            }
+            let from = From { before, mass, law };
+            match ids.get(step) {
+                Some(&known) => {
+                    stream.go_over(&mut front, &from, (known, &tail[ends[step]..]), bytes)
+                }
+                None => stream.go_on(&mut front, &from, Vec::new(), bytes),
+            }
+        }
+        if !ids.is_empty() {
+            let total: f64 = front.branches.iter().map(|branch| branch.mass).sum();
+            front.branches.iter_mut().for_each(|branch| branch.mass /= total);
+            front.branches.retain(|branch| branch.mass > floor);
+        }
+        (stream, front)
+    }
+
+    /// Ids and parents of all texts that have been read.
+    pub(super) fn slots(&self) -> (Vec<u32>, Vec<Option<usize>>) {
+        self.read.iter().map(|text| (text.id, text.before)).unzip()
+    }
+
+    /// Takes in that a text of a front has been read, with the draft's law behind it.
+    pub(super) fn expand(
+        &mut self,
+        front: &mut Front,
+        wanted: Wanted,
+        law: &[(u32, f64)],
+        bytes: &Bytes<'_>,
+    ) {
+        let (own, state) = self.bytes_of(&front.branches[wanted.branch], bytes);
+        let Branch { id, before, ref mut mass, .. } = front.branches[wanted.branch];
+        let mass = std::mem::take(mass);
+        self.read.push(Read { id, before, state });
+        let before = Some(self.read.len() - 1);
+        self.go_on(front, &From { before, mass, law }, own, bytes);
+    }
+
+    /// The front behind one of a front's tokens, with what began with it. At most `count` texts are kept.
+    pub(super) fn behind(
+        &self,
+        front: &Front,
+        token: u32,
+        count: usize,
+        bytes: &Bytes<'_>,
+    ) -> Front {
+        let with = |branch: &&Branch| branch.mass > 0.0 && branch.token(bytes) == Some(token);
+        let mut kept: Vec<&Branch> = front.branches.iter().filter(with).collect();
         kept.sort_by(|a, b| b.mass.total_cmp(&a.mass));
         kept.truncate(count);
         let total: f64 = kept.iter().map(|branch| branch.mass).sum();
-        for mut branch in kept {
+        let mut branches = Vec::with_capacity(kept.len());
+        for branch in kept {
             let Some((_, length)) = branch.at.token else { continue };
+            let mut branch = branch.clone();
             branch.drawn += length;
             let (rest, _) = self.bytes_of(&branch, bytes);
             branch.at = bytes.trie.follow(ByteTrie::start(), &rest);
             branch.mass /= total;
-            self.branches.push(branch);
+            branches.push(branch);
+        }
+        Front { branches }
+    }
+
+    /// The bytes of a branch behind those that are drawn, and what it leaves the decoder in.
+    fn bytes_of(&self, branch: &Branch, bytes: &Bytes<'_>) -> (Vec<u8>, DecodeState) {
+        let mut state = self.state_after(branch.before);
+        let mut own = self.prefixes[branch.prefix].clone();
+        if !branch.ended {
+            bytes.draft.advance(&mut state, branch.id, &mut own);
+        }
+        own.drain(..branch.drawn);
+        (own, state)
+    }
+
+    fn state_after(&self, text: Option<usize>) -> DecodeState {
+        text.map_or(self.state, |text| self.read[text].state)
+    }
+
+    /// Adds the continuations of a text that has been read, whose bytes behind those that are drawn are
+    /// `own`, to a front.
+    fn go_on(&mut self, front: &mut Front, from: &From<'_>, own: Vec<u8>, bytes: &Bytes<'_>) {
+        let &From { before, mass, law } = from;
+        let at = bytes.trie.follow(ByteTrie::start(), &own);
+        let state = self.state_after(before);
+        let prefix = self.keep(own);
+        let Some(node) = at.node else { return };
+        let mut steps = bytes.steps.borrow_mut();
+        let steps = steps.at(node, state, bytes.draft.rows());
+        let mut own = Vec::new();
+        for &(id, probability) in law {
+            let mass = mass * probability;
+            if mass <= self.floor {
+                continue;
+            }
+            let ended = !bytes.draft.is_token(id);
+            let step = *steps[id as usize].get_or_insert_with(|| {
+                own.clear();
+                if !ended {
+                    bytes.draft.advance(&mut state.clone(), id, &mut own);
+                }
+                bytes.trie.follow(Match { node: Some(node), token: None, length: 0 }, &own)
+            });
+            let at = at.then(step);
+            front.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
         }
     }
+
+    /// Adds the continuations that go over the end of the committed text, of which `tail` is left, but not
+    /// with the id that it goes on with itself. What ends within it is left out: how probable it is that
+    /// the rest follows is not known, and it is less probable the more ids it takes.
+    fn go_over(
+        &mut self,
+        front: &mut Front,
+        from: &From<'_>,
+        (known, tail): (u32, &[u8]),
+        bytes: &Bytes<'_>,
+    ) {
+        let &From { before, mass, law } = from;
+        let state = self.state_after(before);
+        let (prefix, drawn) = (self.keep(Vec::new()), tail.len());
+        let mut own = Vec::new();
+        for &(id, probability) in law {
+            let mass = mass * probability;
+            if mass <= self.floor || id == known || !bytes.draft.is_token(id) {
+                continue;
+            }
+            own.clear();
+            bytes.draft.advance(&mut state.clone(), id, &mut own);
+            let Some(rest) = own.strip_prefix(tail) else { continue };
+            let at = bytes.trie.follow(ByteTrie::start(), rest);
+            front.branches.push(Branch { id, before, mass, prefix, drawn, at, ended: false });
+        }
+    }
+
+    fn keep(&mut self, prefix: Vec<u8>) -> usize {
+        self.prefixes.push(prefix);
+        self.prefixes.len() - 1
+    }
+}
+
+/// The probability of an id, never 0.
+pub(super) fn chance(law: &[(u32, f64)], id: u32) -> f64 {
+    let found = law.iter().find(|(own, _)| *own == id);
+    found.map_or(0.0, |(_, mass)| *mass).max(1e-12)
 }
 
 #[cfg(test)]
@@ -318,29 +428,31 @@ mod tests {
             let trie = trie(&["a", "b", "ab", "aab", "bb", "bab"]);
             let steps = RefCell::default();
             let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END), steps: &steps };
-            let mut stream = Stream::new(DecodeState::default(), &law(&weights, None), 0.0, &bytes);
+            let laws = [law(&weights, None)];
+            let start = Start { state: DecodeState::default(), ids: &[], laws: &laws };
+            let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
             let mut drawn = Vec::new();
             for _ in 0..2 {
                 loop {
-                    let wanted = stream.wanted(4);
+                    let wanted = wanted(&[(1.0, &front)], 4);
                     if wanted.is_empty() {
                         break;
                     }
                     for text in wanted {
-                        stream.expand(text, &law(&weights, Some(text.id)), &bytes);
+                        stream.expand(&mut front, text, &law(&weights, Some(text.id)), &bytes);
                     }
                 }
                 let mut expected = BTreeMap::new();
                 enumerated(&weights, &trie, ("", None, 1.0), &drawn, &mut expected);
                 let total: f64 = expected.values().sum();
-                let found = stream.law(&bytes).unwrap();
+                let found = front.law(&bytes).unwrap();
                 for token in (0..6).chain([END]) {
                     let mass = expected.get(&token).copied().unwrap_or_default() / total;
                     prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
                 }
                 let token = found.entries().nth(second).unwrap().0;
                 drawn.push(token);
-                stream.advance(token, usize::MAX, &bytes);
+                front = stream.behind(&front, token, usize::MAX, &bytes);
             }
         }
     }
@@ -353,12 +465,13 @@ mod tests {
         let trie = trie(&["a", "A", " "]);
         let steps = RefCell::default();
         let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
-        let first = [(0, 0.5), (1, 0.5)];
-        let mut stream = Stream::new(DecodeState::default(), &first, 0.0, &bytes);
-        let marker = stream.wanted(1)[0];
+        let first = [vec![(0, 0.5), (1, 0.5)]];
+        let start = Start { state: DecodeState::default(), ids: &[], laws: &first };
+        let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
+        let marker = wanted(&[(1.0, &front)], 1)[0];
         assert_eq!(marker.id, 1);
-        stream.expand(marker, &[(0, 1.0)], &bytes);
-        let law = stream.law(&bytes).unwrap();
+        stream.expand(&mut front, marker, &[(0, 1.0)], &bytes);
+        let law = front.law(&bytes).unwrap();
         assert_eq!((law.probability(0), law.probability(1)), (0.5, 0.5));
     }
 
@@ -368,13 +481,96 @@ mod tests {
         let trie = trie(&["a", "b"]);
         let steps = RefCell::default();
         let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
-        let mut stream = Stream::new(DecodeState::default(), &[(2, 1.0)], 0.0, &bytes);
-        assert_eq!(stream.law(&bytes).unwrap().probability(0), 1.0);
-        stream.advance(0, 9, &bytes);
-        assert_eq!(stream.law(&bytes).unwrap().probability(1), 1.0);
-        assert!(stream.wanted(1).is_empty(), "nothing had to be read");
-        stream.advance(1, 9, &bytes);
-        assert!(stream.law(&bytes).is_none());
-        assert_eq!(stream.wanted(9).len(), 1);
+        let laws = [vec![(2, 1.0)]];
+        let start = Start { state: DecodeState::default(), ids: &[], laws: &laws };
+        let (stream, front) = Stream::begin(&start, 0.0, &bytes);
+        assert_eq!(front.law(&bytes).unwrap().probability(0), 1.0);
+        let front = stream.behind(&front, 0, 9, &bytes);
+        assert_eq!(front.law(&bytes).unwrap().probability(1), 1.0);
+        assert!(wanted(&[(1.0, &front)], 1).is_empty(), "nothing had to be read");
+        let front = stream.behind(&front, 1, 9, &bytes);
+        assert!(front.law(&bytes).is_none());
+        assert_eq!(wanted(&[(1.0, &front)], 9).len(), 1);
+    }
+
+    /// Behind a committed `a` that is read again, `ab` counts as well: as `b`, by what the draft gave it
+    /// there.
+    #[test]
+    fn a_token_that_begins_in_the_committed_text_counts() {
+        let vocabulary = draft();
+        let trie = trie(&["a", "b"]);
+        let steps = RefCell::default();
+        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
+        let laws = [vec![(0, 0.2), (1, 0.5), (2, 0.3)], vec![(0, 0.75), (1, 0.25)]];
+        let start = Start { state: DecodeState::default(), ids: &[0], laws: &laws };
+        let (stream, front) = Stream::begin(&start, 1e-9, &bytes);
+        assert_eq!(stream.slots(), (vec![0], vec![None]));
+        let law = front.law(&bytes).unwrap();
+        let (a, b) = (0.2 * 0.75, 0.3 + 0.2 * 0.25);
+        assert!((law.probability(0) - a / (a + b)).abs() < 1e-12);
+        assert!((law.probability(1) - b / (a + b)).abs() < 1e-12);
+    }
+
+    proptest! {
+        /// Reading again gives the law of the text by all ways to read its end.
+        #[test]
+        fn a_stream_that_reads_again_is_conditioned_on_the_text(
+            weights in prop::collection::vec(0.05f64..1.0, 11),
+        ) {
+            let vocabulary = draft();
+            let trie = trie(&["a", "b", "ab", "aab", "bb", "bab"]);
+            let steps = RefCell::default();
+            let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END), steps: &steps };
+            // The text is "ab", read as a and b, which is one token as well.
+            let ids = [0, 1];
+            let laws = [law(&weights, None), law(&weights, Some(0)), law(&weights, Some(1))];
+            let start = Start { state: DecodeState::default(), ids: &ids, laws: &laws };
+            let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
+            loop {
+                let wanted = wanted(&[(1.0, &front)], 5);
+                if wanted.is_empty() {
+                    break;
+                }
+                for text in wanted {
+                    stream.expand(&mut front, text, &law(&weights, Some(text.id)), &bytes);
+                }
+            }
+            let mut expected = BTreeMap::new();
+            behind(&weights, &trie, ("", None, 1.0), "ab", &mut expected);
+            let total: f64 = expected.values().sum();
+            let found = front.law(&bytes).unwrap();
+            for token in (0..6).chain([END]) {
+                let mass = expected.get(&token).copied().unwrap_or_default() / total;
+                prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
+            }
+        }
+    }
+
+    /// The law of the longest match behind a text, by all texts of the draft that begin with it.
+    fn behind(
+        weights: &[f64],
+        trie: &ByteTrie,
+        (text, last, mass): (&str, Option<u32>, f64),
+        committed: &str,
+        found: &mut BTreeMap<u32, f64>,
+    ) {
+        for (id, probability) in law(weights, last) {
+            let mass = mass * probability;
+            let ended = id as usize == DRAFT.len();
+            let longer = if ended { text.to_owned() } else { [text, DRAFT[id as usize]].concat() };
+            let shared = longer.len().min(committed.len());
+            let within = longer.len() < committed.len();
+            if longer[..shared] != committed[..shared] || (ended && within) {
+                continue;
+            }
+            let at = trie.follow(ByteTrie::start(), longer[shared..].as_bytes());
+            let settled = shared == committed.len() && (at.node.is_none() || ended);
+            match at.token {
+                Some((token, _)) if settled => *found.entry(token).or_default() += mass,
+                None if settled && ended => *found.entry(END).or_default() += mass,
+                _ if !ended => behind(weights, trie, (&longer, Some(id), mass), committed, found),
+                _ => {}
+            }
+        }
     }
 }

@@ -8,19 +8,26 @@ use align::Context;
 use serde::{Deserialize, Serialize};
 
 use super::beams::Beams;
+use super::drafter::AGAIN;
 use super::drafter::Drafter;
 use super::followers::Followers;
+use super::likely::Likely;
 use super::reading::{complete, read};
+use super::stream::Start;
+use super::worth::{Belief, Worth};
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
-use crate::trie::Trie;
+use crate::trie::{Best, Trie};
 
 /// How far a token is believed to be whole at the end of the drafted text, where a longer one could
 /// still form.
 const OPEN: f64 = 0.5;
+
+/// Ids that the draft gives no more are left out.
+const FLOOR: f64 = 1e-5;
 
 /// How large the tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,20 +61,31 @@ impl Reading {
 /// A draft that proposes many texts at once.
 pub struct Tree {
     drafter: Drafter,
-    draftable: Vec<u32>,
+    likely: Likely,
     size: Size,
-    temperature: f64,
     followers: Followers,
+    worth: Worth,
 }
 
 impl Tree {
     /// A method around a draft. `temperature` is that of the law by which texts are ranked; at 0 it is
     /// the draft's own.
     pub fn new(draft: Side, size: Size, temperature: f64) -> Self {
-        let draftable = draft.draftable();
-        let temperature = if temperature > 0.0 { temperature } else { 1.0 };
-        let followers = Followers::default();
-        Self { drafter: Drafter::new(draft), draftable, size, temperature, followers }
+        let rows = draft.session.model().rows();
+        let likely = Likely::new(draft.draftable(), rows, temperature);
+        let (followers, worth) = (Followers::default(), Worth::default());
+        Self { drafter: Drafter::new(draft), likely, size, followers, worth }
+    }
+
+    /// The first texts, with room for so many more ids.
+    fn begin(&mut self, slots: usize, clock: &mut Clock) -> Result<Beams, SpeculateError> {
+        let again = self.drafter.rereadable(AGAIN);
+        let logits = self.drafter.read_again(again, slots + again, clock)?;
+        let (ids, state) = self.drafter.tail(again);
+        let laws = self.likely.laws(&logits, ids, FLOOR);
+        clock.enter(Phase::Align);
+        let vocabulary = self.drafter.side.tokenizer.vocabulary();
+        Ok(Beams::begin(&Start { state, ids, laws: &laws }, self.size.beam, vocabulary))
     }
 
     /// Adds the tokens of the texts from `first` on that can no longer change, and an end of text where
@@ -115,15 +133,18 @@ impl Proposer for Tree {
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
         self.drafter.begin(prompt, clock);
         self.followers = Followers::default();
+        self.worth.forget();
         Ok(())
     }
 
     fn commit(
         &mut self,
-        _tokens: &[u32],
+        tokens: &[u32],
         bytes: &[u8],
-        _clock: &mut Clock,
+        clock: &mut Clock,
     ) -> Result<(), SpeculateError> {
+        clock.enter(Phase::Align);
+        self.worth.hear(tokens);
         self.drafter.commit(bytes);
         Ok(())
     }
@@ -133,40 +154,38 @@ impl Proposer for Tree {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        let state = self.drafter.catch_up(clock)?;
+        self.drafter.catch_up(clock)?;
         let context = self.drafter.side.session.model().context();
         let levels = (2 + 4 * round.budget).min(context / (4 * self.size.beam)).max(1);
         let nodes = self.size.nodes.min(round.room);
-        let mut beams = Beams::new(state, self.size.beam, self.temperature);
-        self.drafter.read(levels * self.size.beam, clock)?;
+        let mut beams = self.begin(levels * self.size.beam, clock)?;
         let (mut trie, mut known) = (Trie::default(), Vec::new());
-        let mut logits = None;
+        let mut first = 0;
         for level in 0..levels {
-            let vocabulary = self.drafter.side.tokenizer.vocabulary();
-            let first = match &logits {
-                None => {
-                    let row = std::iter::once(self.drafter.logits());
-                    beams.grow(row, &self.draftable, vocabulary)
-                }
-                Some(rows) => beams.grow(draft::Logits::iter(rows), &self.draftable, vocabulary),
-            };
             clock.enter(Phase::Align);
             self.drafter.count_drafted(beams.texts().len() - first);
             self.settle((&beams, first), &mut known, &mut trie, round)?;
-            let (_, least) = trie.best(nodes, round.budget);
+            let least = trie.best(nodes, round.budget, |_, share| share).least;
             // A text behind a live one is no more probable than that.
-            let likeliest = beams.likeliest();
-            if level + 1 == levels || likeliest.exp() <= least {
+            if level + 1 == levels || beams.likeliest().exp() <= least {
                 break;
             }
             clock.enter(Phase::Draft);
-            logits = Some(self.drafter.read_tree(beams.slots(), beams.live().len())?);
+            let logits = self.drafter.read_tree(beams.slots(), beams.live().len())?;
+            let law = |row| self.likely.above(&self.likely.row(row), FLOOR, None);
+            let laws: Vec<Vec<(u32, f64)>> = logits.iter().map(law).collect();
+            clock.enter(Phase::Align);
+            first = beams.grow(&laws, self.drafter.side.tokenizer.vocabulary());
         }
         clock.enter(Phase::Align);
         add_open(&beams, &known, &mut trie);
         self.followers.read(round.committed.ids());
         trie.support(&self.followers.path(round.budget));
-        Ok(trie.best(nodes, round.budget).0)
+        let chance = |rank, mass| self.worth.of_chosen(Belief { rank, mass });
+        let Best { proposal, beliefs, .. } = trie.best(nodes, round.budget, chance);
+        let belief = |(rank, mass)| Some(Belief { rank, mass });
+        self.worth.note(&proposal, beliefs.into_iter().map(belief).collect());
+        Ok(proposal)
     }
 
     fn count(&self, tally: &mut Tally) {
