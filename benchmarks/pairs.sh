@@ -7,7 +7,7 @@
 #   gsm      gsm-draft-stentor2 for gsm-target-llama3: 100 questions of GSM8K and an empty line, as the two
 #            models were trained; 32 new tokens
 #   stories  the six pairs of three story models: the 100 openings of experiments/prompts/stories.jsonl,
-#            which stop in mid-sentence; 64 new tokens
+#            which stop in mid-sentence; 32 new tokens
 #   bundled  stentor2 for spec-24m as they come with the program: the project's 36 prompts and 64 of the
 #            openings; 20 new tokens
 # SHARED names the folder of test data (default: ../shared, counted from the checkout), SPEC the program
@@ -67,7 +67,7 @@ PY
             for draft in tinystories-656k stories260k babyllama-tok105; do
                 [ $draft != $target ] || continue
                 all "$draft-to-$target" --draft "$weights/$draft" --target "$weights/$target" \
-                    --prompts "$prompts/stories.jsonl" --max-new 64
+                    --prompts "$prompts/stories.jsonl" --max-new 32
             done
         done
         ;;

@@ -4,10 +4,10 @@ models with two vocabularies, the same prompts and the same number of threads, i
     benchmarks/peers.sh [--draft DIR --target DIR] [--prompts FILE] [--limit N] [--rounds R] [--json]
 
 Transformers gets the setting of `num_assistant_tokens` that is fastest on the first prompts, from the
-constant and the heuristic schedule; spec gets --method tree and slem with the pace left open. Without
---draft the pairs are those of the story models in the folder that --shared names. Tokens a target
-pass counts the prefill's pass on both sides; tokens a second is new tokens by wall time of generation,
-the median over rounds. Prints a Markdown table, or all figures as JSON.
+constant and the heuristic schedule; spec gets --method byte with 16 candidates a pass, and with as many
+as pay (--tree-nodes auto). Without --draft the pairs are those of the story models in the folder that
+--shared names. Tokens a target pass counts the prefill's pass on both sides; tokens a second is new
+tokens by wall time of generation, the median over rounds. Prints a Markdown table, or all figures as JSON.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ ROOT = Path(__file__).resolve().parent.parent
 STORIES = ["stories260k", "tinystories-656k", "babyllama-tok105"]
 SETTINGS = [(count, schedule) for count in (2, 4, 8) for schedule in ("constant", "heuristic")]
 TUNING_PROMPTS = 4
-SPEC_METHODS = [
-    ("slem", ["--method", "slem", "--gamma", "auto"]),
-    ("tree", ["--method", "tree", "--gamma", "16", "--tree-nodes", "auto"]),
-    ("plain", []),
-]
+SPEC_SETTINGS = {
+    "16 candidates": ["--method", "byte", "--gamma", "16", "--tree-nodes", "16"],
+    "auto": ["--method", "byte", "--gamma", "16", "--tree-nodes", "auto"],
+}
 
 
 class Peer:
@@ -90,8 +89,8 @@ def fastest(peer: Peer, prompts: list[str], max_new: int):
     return max(rates, key=rates.get)
 
 
-def spec(args, pair: tuple[Path, Path], prompts: Path, flags: list[str]) -> dict:
-    """One run of `spec bench`; plain decoding is a case of every run."""
+def spec(args, pair: tuple[Path, Path], prompts: Path, flags: list[str]) -> dict[str, dict]:
+    """One run of `spec bench`: the method, and plain decoding, which is a case of every run."""
     with tempfile.TemporaryDirectory() as folder:
         line = [
             *(str(args.binary), "bench", "--draft", str(pair[0]), "--target", str(pair[1])),
@@ -101,18 +100,19 @@ def spec(args, pair: tuple[Path, Path], prompts: Path, flags: list[str]) -> dict
         done = subprocess.run(line, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             sys.exit(done.stderr)
-        report = json.loads(done.stdout)
-        wanted = "plain" if not flags else report["header"]["settings"]["method"]
-        tokens, passes, seconds, ids = 0, 0, 0.0, {}
+        cases: dict[str, dict] = {}
         for text in Path(folder, "run", "records.jsonl").read_text(encoding="utf-8").splitlines():
             record = json.loads(text)
-            if record["kind"] == "record" and record["case"] == wanted:
-                counts = record["counts"]
-                tokens += counts["num_emitted_tokens"]
-                passes += 1 + counts["num_spec_steps"] + counts["num_plain_steps"]
-                seconds += record["seconds"]["total"]
-                ids[record["prompt_index"]] = record["ids"]
-        return {"tokens": tokens, "passes": passes, "seconds": seconds, "ids": ids}
+            if record["kind"] != "record":
+                continue
+            empty = {"tokens": 0, "passes": 0, "seconds": 0.0, "ids": {}}
+            case = cases.setdefault(record["case"], empty)
+            counts = record["counts"]
+            case["tokens"] += counts["num_emitted_tokens"]
+            case["passes"] += 1 + counts["num_spec_steps"] + counts["num_plain_steps"]
+            case["seconds"] += record["seconds"]["total"]
+            case["ids"][record["prompt_index"]] = record["ids"]
+        return cases
 
 
 def summary(runs: list[dict]) -> dict:
@@ -136,13 +136,15 @@ def compare(args, pair: tuple[Path, Path], texts: list[str], prompts: Path) -> d
         setting = fastest(peer, texts, args.max_new)
     runs: dict[str, list[dict]] = {}
     for turn in range(args.rounds):
-        for name, flags in SPEC_METHODS:
-            runs.setdefault(f"spec {name}", []).append(spec(args, pair, prompts, flags))
+        for name, flags in SPEC_SETTINGS.items():
+            cases = spec(args, pair, prompts, flags)
+            runs.setdefault(f"spec {name}", []).append(cases["byte"])
+            runs.setdefault("spec plain", []).append(cases["plain"])
         for name, chosen in (("transformers", setting), ("transformers plain", None)):
             runs.setdefault(name, []).append(peer.run(texts, args.max_new, chosen))
         print(f"{pair[0].name} -> {pair[1].name}: round {turn + 1}", file=sys.stderr)
     theirs = runs["transformers"][0]["ids"]
-    ours = runs["spec slem"][0]["ids"]
+    ours = runs["spec 16 candidates"][0]["ids"]
     same = sum(ours.get(index) == ids for index, ids in enumerate(theirs))
     return {
         "draft": pair[0].name,
@@ -157,26 +159,25 @@ def compare(args, pair: tuple[Path, Path], texts: list[str], prompts: Path) -> d
 def table(results: list[dict]) -> str:
     """The results as Markdown."""
     lines = [
-        "| pair | transformers' setting | tokens a pass: transformers | slem | tree | tokens/s: "
-        "transformers | slem | tree | best of spec / transformers | plain: spec / transformers |",
-        "|---|---|" + "---:|" * 8,
+        "| pair | transformers' setting | same ids | tokens a pass: transformers | 16 candidates | auto "
+        "| tokens/s: transformers | 16 candidates | auto | best / transformers "
+        "| plain: spec / transformers |",
+        "|---|---|" + "---:|" * 9,
     ]
     for result in results:
         cases = result["cases"]
-        order = [cases[name] for name in ("transformers", "spec slem", "spec tree")]
+        order = [cases[name] for name in ("transformers", "spec 16 candidates", "spec auto")]
         rates = [case["tokens_per_second"] for case in order]
-        plain = (
-            cases["spec plain"]["tokens_per_second"]
-            / cases["transformers plain"]["tokens_per_second"]
-        )
+        plain = [cases[f"{name} plain"]["tokens_per_second"] for name in ("spec", "transformers")]
         setting = result["setting"]
         cells = [
             f"{result['draft']} → {result['target']}",
             f"{setting['num_assistant_tokens']}, {setting['schedule']}",
+            f"{result['same_ids']} of {result['prompts']}",
             *(f"{case['tokens_per_pass']:.2f}" for case in order),
             *(f"{rate:.1f}" for rate in rates),
             f"{max(rates[1:]) / rates[0]:.1f}",
-            f"{plain:.1f}",
+            f"{plain[0] / plain[1]:.1f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -112,10 +112,9 @@ impl Pace {
 
     /// Tokens that a round with so many candidates emits, in the mean.
     pub fn tokens(&self, count: usize) -> f64 {
-        let known = |rank: &Mean| rank.known();
         let mut last = 0.5;
         let accepted = self.ranks[..count].iter().map(|rank| {
-            last = known(rank).unwrap_or(last);
+            last = rank.known().unwrap_or(last);
             last
         });
         1.0 + accepted.sum::<f64>()

@@ -9,6 +9,7 @@ use align::{Context, Tokenizer};
 use draft::{Model, Randomness, Sampling, Session};
 use serde_json::Value;
 use support::shared;
+use target::propose::siblings::{Rule, Siblings};
 use target::propose::{Nothing, Settings};
 use target::{
     Generation, Limits, Method, Prompt, Proposer, Side, SpeculateError, TokenVerifier, speculate,
@@ -66,7 +67,9 @@ fn check(draft: &Path, target: &Path, prompts: &[String], max_new: usize, sample
             .iter()
             .map(|text| Prompt { target: context(&target, text), draft: context(&draft, text) })
             .collect();
-        let mut proposer = method.proposer(draft, &target, Settings::at(0.0)).unwrap();
+        let siblings = Siblings { count: None, rule: Rule::Drawn };
+        let settings = Settings { siblings, ..Settings::at(0.0) };
+        let mut proposer = method.proposer(draft, &target, settings).unwrap();
         let (mut ties, mut accepted) = (0, 0);
         // Many passes of a small draft take their time.
         let all = shared::is_oracle() || !method.reads_many();

@@ -109,8 +109,7 @@ impl Drafting {
             (Self::Ngram, _) => Chosen { method: None, reason: "the draft is no model" },
             (_, Some(method)) => Chosen { method: Some(method), reason: "asked for" },
             (Self::Model(draft), None) => {
-                let temperature = plan.sampling.temperature;
-                let (method, reason) = Method::best_for(&draft.side, &target.side, temperature);
+                let (method, reason) = Method::best_for(&draft.side, &target.side);
                 Chosen { method: Some(method), reason }
             }
         }

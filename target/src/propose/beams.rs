@@ -82,7 +82,9 @@ impl Beams {
             candidates.extend(law.map(of));
         }
         let total: f64 = candidates.iter().map(|candidate| candidate.log_mass.exp()).sum();
-        candidates.iter_mut().for_each(|candidate| candidate.log_mass -= total.ln());
+        for candidate in &mut candidates {
+            candidate.log_mass -= total.ln();
+        }
         let mut beams = Self { texts: Vec::new(), live: Vec::new(), slots, width };
         beams.add_best(candidates, vocabulary);
         beams
@@ -208,10 +210,10 @@ mod tests {
         let vocabulary = Vocabulary::plain(vec![token("a"), token("b"), token("ab")]);
         let beams = begin(&[law([0.2, 0.5, 0.3]), law([0.75, 0.25, 0.0])], &[0], &vocabulary);
         assert_eq!(live_ids(&beams), [2, 0]);
-        let (a, b, ab) = (0.2 * 0.75, 0.2 * 0.25, 0.3);
+        let (a, b, ab) = (0.2 * 0.75, 0.2 * 0.25, 0.3f64);
         let text = &beams.texts()[0];
         assert_eq!((&text.bytes[..], text.before), (&b"b"[..], None));
-        assert!((text.log_mass - (ab / (a + b + ab) as f64).ln()).abs() < 1e-12);
+        assert!((text.log_mass - (ab / (a + b + ab)).ln()).abs() < 1e-12);
         assert_eq!(beams.slots(), (vec![0, 2, 0], vec![None, None, Some(0)]));
     }
 }

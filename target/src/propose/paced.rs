@@ -70,7 +70,7 @@ impl Proposer for Paced {
     }
 
     fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        (self.last, self.unread) = (None, usize::MAX / 2);
+        (self.last, self.unread) = (None, USUAL + 1);
         self.inner.begin(prompt, clock)
     }
 

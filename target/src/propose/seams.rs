@@ -24,11 +24,10 @@ impl Seams {
     pub(super) fn keep(&mut self, law: Law, before: Option<u32>, tokenizer: &Tokenizer) -> Law {
         let Some(before) = before else { return law };
         let likely = law.entries().filter(|(_, mass)| *mass >= LEAST);
-        let merged: Vec<u32> = likely
-            .map(|(token, _)| token)
-            .filter(|&token| !self.stands(tokenizer, before, token))
-            .collect();
-        let whole = merged.iter().map(|&token| law.probability(token)).sum::<f64>();
+        let merged: Vec<(u32, f64)> =
+            likely.filter(|&(token, _)| !self.stands(tokenizer, before, token)).collect();
+        let whole = merged.iter().map(|(_, mass)| mass).sum::<f64>();
+        let merged: Vec<u32> = merged.into_iter().map(|(token, _)| token).collect();
         if merged.is_empty() || whole > 1.0 - LEAST { law } else { law.without(&merged) }
     }
 

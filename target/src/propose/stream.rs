@@ -121,23 +121,21 @@ pub(super) struct Front {
 
 /// The best texts to read next, at most `count`, of several fronts, each with its probability.
 pub(super) fn wanted(fronts: &[(f64, &Front)], count: usize) -> Vec<Wanted> {
-    let mut found: Vec<(f64, Wanted)> = Vec::new();
+    let mut best: Vec<(f64, Wanted)> = Vec::with_capacity(count + 1);
+    let mut least = 0.0;
     for (front, (weight, own)) in fronts.iter().enumerate() {
-        let gains = own.branches.iter().enumerate();
-        found.extend(gains.filter_map(|(branch, text)| {
-            let &Branch { mass, id, before, .. } = text;
-            Some((weight * text.gain()?, Wanted { front, branch, mass, id, before }))
-        }));
+        for (branch, text) in own.branches.iter().enumerate() {
+            let gain = weight * text.gain().unwrap_or(0.0);
+            if gain > least {
+                let &Branch { mass, id, before, .. } = text;
+                let place = best.partition_point(|(other, _)| *other >= gain);
+                best.insert(place, (gain, Wanted { front, branch, mass, id, before }));
+                best.truncate(count);
+                least = if best.len() == count { best[count - 1].0 } else { 0.0 };
+            }
+        }
     }
-    let by_gain = |a: &(f64, Wanted), b: &(f64, Wanted)| {
-        b.0.total_cmp(&a.0).then((a.1.front, a.1.branch).cmp(&(b.1.front, b.1.branch)))
-    };
-    if found.len() > count {
-        found.select_nth_unstable_by(count, by_gain);
-        found.truncate(count);
-    }
-    found.sort_by(by_gain);
-    found.into_iter().map(|(_, wanted)| wanted).collect()
+    best.into_iter().map(|(_, wanted)| wanted).collect()
 }
 
 impl Front {
@@ -149,13 +147,18 @@ impl Front {
     /// The law of the next target token, ids ascending; `None` where nothing begins with a token. A text
     /// that could still begin with a longer token counts for the one that it begins with so far.
     pub(super) fn law(&self, bytes: &Bytes<'_>) -> Option<Law> {
-        let masses = self.branches.iter().filter(|branch| branch.mass > 0.0);
-        let mut masses: Vec<(u32, f64)> =
-            masses.filter_map(|branch| Some((branch.token(bytes)?, branch.mass))).collect();
-        masses.sort_by_key(|&(token, _)| token);
-        let sum = |group: &[(u32, f64)]| -> f64 { group.iter().map(|(_, mass)| mass).sum() };
-        let groups = masses.chunk_by(|(a, _), (b, _)| a == b);
-        let entries: Vec<(u32, f64)> = groups.map(|group| (group[0].0, sum(group).ln())).collect();
+        let mut places: Vec<u64> = Vec::with_capacity(self.branches.len());
+        for (index, branch) in self.branches.iter().enumerate() {
+            if let Some(token) = branch.token(bytes).filter(|_| branch.mass > 0.0) {
+                places.push(u64::from(token) << 32 | index as u64);
+            }
+        }
+        places.sort_unstable();
+        let mass = |place: &u64| self.branches[*place as u32 as usize].mass;
+        let groups = places.chunk_by(|a, b| a >> 32 == b >> 32);
+        let entries: Vec<(u32, f64)> = groups
+            .map(|group| ((group[0] >> 32) as u32, group.iter().map(mass).sum::<f64>().ln()))
+            .collect();
         (!entries.is_empty()).then(|| Law::sparse(entries))
     }
 }
@@ -201,7 +204,7 @@ impl Stream {
             let from = From { before, mass, law };
             match ids.get(step) {
                 Some(&known) => {
-                    stream.go_over(&mut front, &from, (known, &tail[ends[step]..]), bytes)
+                    stream.go_over(&mut front, &from, (known, &tail[ends[step]..]), bytes);
                 }
                 None => stream.go_on(&mut front, &from, Vec::new(), bytes),
             }
@@ -245,8 +248,10 @@ impl Stream {
     ) -> Front {
         let with = |branch: &&Branch| branch.mass > 0.0 && branch.token(bytes) == Some(token);
         let mut kept: Vec<&Branch> = front.branches.iter().filter(with).collect();
-        kept.sort_by(|a, b| b.mass.total_cmp(&a.mass));
-        kept.truncate(count);
+        if kept.len() > count {
+            kept.sort_by(|a, b| b.mass.total_cmp(&a.mass));
+            kept.truncate(count);
+        }
         let total: f64 = kept.iter().map(|branch| branch.mass).sum();
         let mut branches = Vec::with_capacity(kept.len());
         for branch in kept {
@@ -345,232 +350,5 @@ pub(super) fn chance(law: &[(u32, f64)], id: u32) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use align::Entry;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    const DRAFT: [&str; 5] = ["a", "b", "ab", "ba", "bb"];
-    const END: u32 = 9;
-
-    fn draft() -> Vocabulary {
-        let token = |text: &&str| Entry::Token(text.as_bytes().into());
-        let end = [Entry::Special("</s>".into())];
-        Vocabulary::plain(DRAFT.iter().map(token).chain(end).collect())
-    }
-
-    fn trie(tokens: &[&'static str]) -> ByteTrie {
-        let mut named: Vec<(&[u8], u32)> =
-            tokens.iter().zip(0..).map(|(text, id)| (text.as_bytes(), id)).collect();
-        named.sort_unstable();
-        ByteTrie::new(named.into_iter())
-    }
-
-    /// A law that the last id decides.
-    fn law(weights: &[f64], last: Option<u32>) -> Vec<(u32, f64)> {
-        let row = last.map_or(0, |id| id as usize + 1);
-        let own: Vec<f64> = (0..6).map(|id| weights[(7 * row + id) % weights.len()]).collect();
-        let total: f64 = own.iter().sum();
-        own.into_iter().enumerate().map(|(id, weight)| (id as u32, weight / total)).collect()
-    }
-
-    /// The law of the first `count` longest matches, by all texts of the draft.
-    fn enumerated(
-        weights: &[f64],
-        trie: &ByteTrie,
-        (text, last, mass): (&str, Option<u32>, f64),
-        drawn: &[u32],
-        law_of_next: &mut BTreeMap<u32, f64>,
-    ) {
-        for (id, probability) in law(weights, last) {
-            let ended = id as usize == DRAFT.len();
-            let longer = if ended { text.to_owned() } else { [text, DRAFT[id as usize]].concat() };
-            let (mut rest, mut found) = (longer.as_bytes(), Vec::new());
-            let mut settled = true;
-            while found.len() <= drawn.len() && settled {
-                let at = trie.follow(ByteTrie::start(), rest);
-                settled = at.node.is_none() || ended;
-                match at.token {
-                    Some((token, length)) if settled => {
-                        found.push(token);
-                        rest = &rest[length..];
-                    }
-                    None if ended && rest.is_empty() => {
-                        found.push(END);
-                        break;
-                    }
-                    _ => break,
-                }
-            }
-            let shared = found.len().min(drawn.len());
-            if found[..shared] != drawn[..shared] {
-                continue;
-            }
-            if found.len() > drawn.len() {
-                *law_of_next.entry(found[drawn.len()]).or_default() += mass * probability;
-            } else if !ended {
-                let next = (&longer[..], Some(id), mass * probability);
-                enumerated(weights, trie, next, drawn, law_of_next);
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn a_whole_law_is_that_of_the_longest_match(
-            weights in prop::collection::vec(0.05f64..1.0, 11),
-            second in 0usize..3,
-        ) {
-            let vocabulary = draft();
-            let trie = trie(&["a", "b", "ab", "aab", "bb", "bab"]);
-            let steps = RefCell::default();
-            let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END), steps: &steps };
-            let laws = [law(&weights, None)];
-            let start = Start { state: DecodeState::default(), ids: &[], laws: &laws };
-            let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
-            let mut drawn = Vec::new();
-            for _ in 0..2 {
-                loop {
-                    let wanted = wanted(&[(1.0, &front)], 4);
-                    if wanted.is_empty() {
-                        break;
-                    }
-                    for text in wanted {
-                        stream.expand(&mut front, text, &law(&weights, Some(text.id)), &bytes);
-                    }
-                }
-                let mut expected = BTreeMap::new();
-                enumerated(&weights, &trie, ("", None, 1.0), &drawn, &mut expected);
-                let total: f64 = expected.values().sum();
-                let found = front.law(&bytes).unwrap();
-                for token in (0..6).chain([END]) {
-                    let mass = expected.get(&token).copied().unwrap_or_default() / total;
-                    prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
-                }
-                let token = found.entries().nth(second).unwrap().0;
-                drawn.push(token);
-                front = stream.behind(&front, token, usize::MAX, &bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn a_marker_without_bytes_goes_on_into_the_same_token() {
-        use align::tokenmonster::Capcode;
-        let entries = ["a", "C", " "].map(|text| Entry::Token(text.as_bytes().into()));
-        let vocabulary = Vocabulary::new(entries.to_vec(), Capcode::Full);
-        let trie = trie(&["a", "A", " "]);
-        let steps = RefCell::default();
-        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
-        let first = [vec![(0, 0.5), (1, 0.5)]];
-        let start = Start { state: DecodeState::default(), ids: &[], laws: &first };
-        let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
-        let marker = wanted(&[(1.0, &front)], 1)[0];
-        assert_eq!(marker.id, 1);
-        stream.expand(&mut front, marker, &[(0, 1.0)], &bytes);
-        let law = front.law(&bytes).unwrap();
-        assert_eq!((law.probability(0), law.probability(1)), (0.5, 0.5));
-    }
-
-    #[test]
-    fn what_a_draft_token_holds_beyond_the_target_token_stays() {
-        let vocabulary = draft();
-        let trie = trie(&["a", "b"]);
-        let steps = RefCell::default();
-        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
-        let laws = [vec![(2, 1.0)]];
-        let start = Start { state: DecodeState::default(), ids: &[], laws: &laws };
-        let (stream, front) = Stream::begin(&start, 0.0, &bytes);
-        assert_eq!(front.law(&bytes).unwrap().probability(0), 1.0);
-        let front = stream.behind(&front, 0, 9, &bytes);
-        assert_eq!(front.law(&bytes).unwrap().probability(1), 1.0);
-        assert!(wanted(&[(1.0, &front)], 1).is_empty(), "nothing had to be read");
-        let front = stream.behind(&front, 1, 9, &bytes);
-        assert!(front.law(&bytes).is_none());
-        assert_eq!(wanted(&[(1.0, &front)], 9).len(), 1);
-    }
-
-    /// Behind a committed `a` that is read again, `ab` counts as well: as `b`, by what the draft gave it
-    /// there.
-    #[test]
-    fn a_token_that_begins_in_the_committed_text_counts() {
-        let vocabulary = draft();
-        let trie = trie(&["a", "b"]);
-        let steps = RefCell::default();
-        let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
-        let laws = [vec![(0, 0.2), (1, 0.5), (2, 0.3)], vec![(0, 0.75), (1, 0.25)]];
-        let start = Start { state: DecodeState::default(), ids: &[0], laws: &laws };
-        let (stream, front) = Stream::begin(&start, 1e-9, &bytes);
-        assert_eq!(stream.slots(), (vec![0], vec![None]));
-        let law = front.law(&bytes).unwrap();
-        let (a, b) = (0.2 * 0.75, 0.3 + 0.2 * 0.25);
-        assert!((law.probability(0) - a / (a + b)).abs() < 1e-12);
-        assert!((law.probability(1) - b / (a + b)).abs() < 1e-12);
-    }
-
-    proptest! {
-        /// Reading again gives the law of the text by all ways to read its end.
-        #[test]
-        fn a_stream_that_reads_again_is_conditioned_on_the_text(
-            weights in prop::collection::vec(0.05f64..1.0, 11),
-        ) {
-            let vocabulary = draft();
-            let trie = trie(&["a", "b", "ab", "aab", "bb", "bab"]);
-            let steps = RefCell::default();
-            let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END), steps: &steps };
-            // The text is "ab", read as a and b, which is one token as well.
-            let ids = [0, 1];
-            let laws = [law(&weights, None), law(&weights, Some(0)), law(&weights, Some(1))];
-            let start = Start { state: DecodeState::default(), ids: &ids, laws: &laws };
-            let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
-            loop {
-                let wanted = wanted(&[(1.0, &front)], 5);
-                if wanted.is_empty() {
-                    break;
-                }
-                for text in wanted {
-                    stream.expand(&mut front, text, &law(&weights, Some(text.id)), &bytes);
-                }
-            }
-            let mut expected = BTreeMap::new();
-            behind(&weights, &trie, ("", None, 1.0), "ab", &mut expected);
-            let total: f64 = expected.values().sum();
-            let found = front.law(&bytes).unwrap();
-            for token in (0..6).chain([END]) {
-                let mass = expected.get(&token).copied().unwrap_or_default() / total;
-                prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
-            }
-        }
-    }
-
-    /// The law of the longest match behind a text, by all texts of the draft that begin with it.
-    fn behind(
-        weights: &[f64],
-        trie: &ByteTrie,
-        (text, last, mass): (&str, Option<u32>, f64),
-        committed: &str,
-        found: &mut BTreeMap<u32, f64>,
-    ) {
-        for (id, probability) in law(weights, last) {
-            let mass = mass * probability;
-            let ended = id as usize == DRAFT.len();
-            let longer = if ended { text.to_owned() } else { [text, DRAFT[id as usize]].concat() };
-            let shared = longer.len().min(committed.len());
-            let within = longer.len() < committed.len();
-            if longer[..shared] != committed[..shared] || (ended && within) {
-                continue;
-            }
-            let at = trie.follow(ByteTrie::start(), longer[shared..].as_bytes());
-            let settled = shared == committed.len() && (at.node.is_none() || ended);
-            match at.token {
-                Some((token, _)) if settled => *found.entry(token).or_default() += mass,
-                None if settled && ended => *found.entry(END).or_default() += mass,
-                _ if !ended => behind(weights, trie, (&longer, Some(id), mass), committed, found),
-                _ => {}
-            }
-        }
-    }
-}
+#[path = "stream_tests.rs"]
+mod tests;
