@@ -114,9 +114,9 @@ fn trees_blocks_and_siblings_are_said_in_the_report() {
 }
 
 #[test]
-fn the_default_method_depends_on_the_vocabularies_and_the_temperature() {
+fn the_default_method_depends_on_the_vocabularies() {
     let models = Models::new(SPEC);
-    let cases = [("same", "0", "identity"), ("draft", "0", "tree"), ("draft", "0.7", "byte")];
+    let cases = [("same", "0", "identity"), ("draft", "0", "byte"), ("draft", "0.7", "byte")];
     for (draft, temperature, method) in cases {
         let flags = ["--json", "--limit", "2", "--temperature", temperature];
         for more in [&[][..], &["--method", "auto"]] {
@@ -124,6 +124,15 @@ fn the_default_method_depends_on_the_vocabularies_and_the_temperature() {
             assert_eq!(settings.method, method);
             assert!(settings.method_reason.starts_with("auto: "), "{}", settings.method_reason);
         }
+    }
+    // What branches is a tree of several candidates a place; verification by blocks is of chains.
+    for (more, count, said) in
+        [(&[][..], None, "branching (drawn)"), (&["--verify", "block"], Some(1), "by blocks")]
+    {
+        let flags = [&["--limit", "2", "--temperature", "1"], more].concat();
+        let siblings = report(&models.bench("draft", &[&flags[..], &["--json"]].concat()));
+        assert_eq!(siblings.header.settings.siblings.count, count);
+        assert!(stdout(&models.bench("draft", &flags)).lines().next().unwrap().contains(said));
     }
 }
 
