@@ -93,7 +93,7 @@ pub struct Args {
     #[command(flatten)]
     downloads: DownloadFlags,
     /// identity, slem, tli, tree, byte, slrs or auto: identity where the vocabularies are the same, else
-    /// tree at temperature 0 and byte above.
+    /// byte.
     #[arg(long, default_value = "auto", value_parser = method)]
     method: MethodOrAuto,
     /// How sampled candidates are verified: token by token, or a block of them at once. Candidates

@@ -37,7 +37,13 @@ pub struct Flags {
     /// Candidate target tokens in a row, at most.
     #[arg(long, default_value_t = 5, requires = "lossless")]
     gamma: usize,
-    /// Candidates of each place of methods that draw them.
+    /// Candidates of a round, at most, where they form a tree.
+    #[arg(long, default_value_t = Size::default().nodes, value_name = "N", requires = "lossless")]
+    tree_nodes: usize,
+    /// Methods tree, byte and slrs: texts that the draft reads at once.
+    #[arg(long, default_value_t = Size::default().beam, value_name = "N", requires = "lossless")]
+    beam: usize,
+    /// Candidates of each place of methods that draw them; auto for a tree of them for byte.
     #[arg(long, default_value_t = Amount::Auto, value_name = "N|auto", requires = "lossless")]
     siblings: Amount,
     /// How they are chosen: drawn, or greedy.
@@ -81,6 +87,8 @@ impl Flags {
         }
         check_at_least_one(&[
             ("--gamma", self.gamma),
+            ("--tree-nodes", self.tree_nodes),
+            ("--beam", self.beam),
             ("--siblings", self.siblings.at_most(1)),
             ("--max-new", self.max_new),
         ])
@@ -110,7 +118,7 @@ impl Flags {
                 sources: common.sources,
                 method: None,
                 verification: self.verify,
-                size: Size::default(),
+                size: Size { nodes: self.tree_nodes, beam: self.beam },
                 siblings: self.siblings.siblings(self.sibling_rule, self.verify),
                 gamma: self.gamma,
                 sampling: Sampling::at(self.temperature),
