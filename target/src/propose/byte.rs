@@ -99,7 +99,7 @@ impl Byte {
             likely,
             trie,
             steps: RefCell::default(),
-            seams: RefCell::default(),
+            seams: RefCell::new(Seams::new(target.tokenizer.vocabulary())),
             reach,
             settings,
             grower: Grower::new(siblings, settings.temperature > 0.0, settings.size.nodes),
