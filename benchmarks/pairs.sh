@@ -33,7 +33,10 @@ run() {
     if [ -e "$out/$name/report.json" ]; then
         return
     fi
-    "$spec" bench --method "$method" --temperature "$temperature" --gamma 16 --tree-nodes 16 \
+    if [ "$method" != ngram ]; then
+        set -- --method "$method" "$@"
+    fi
+    "$spec" bench --temperature "$temperature" --gamma 16 --tree-nodes 16 \
         --limit 100 --threads 1 --seed 0 --out "$out/$name" "$@" >"$out/$name.txt"
     echo "$name: done" >&2
 }
@@ -75,6 +78,10 @@ PY
         { cat "$prompts/default.jsonl" && head -n 64 "$prompts/stories.jsonl"; } >"$work/own.jsonl"
         all bundled --draft stentor2 --target spec-24m --source bundled \
             --prompts "$work/own.jsonl" --max-new 20
+        for temperature in 0 1; do
+            run bundled ngram $temperature --draft ngram --target spec-24m --source bundled \
+                --prompts "$work/own.jsonl" --max-new 20
+        done
         ;;
     *)
         echo "unknown group $group; groups are gsm, stories and bundled" >&2
