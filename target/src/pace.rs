@@ -12,6 +12,9 @@ const LOOKING: f64 = 0.015;
 /// How often more candidates are proposed than seem to pay.
 const LOOK_EVERY: u32 = 16;
 
+/// After how many plain rounds, which teach next to nothing, the choice is made anew.
+const AGAIN_EVERY: u32 = 16;
+
 /// Plain rounds before the first candidate, and rounds with all candidates before the first choice.
 const BEGINNING: (u32, u32) = (2, 3);
 
@@ -60,6 +63,8 @@ pub struct Pace {
     allowance: f64,
     /// What looking cost the last time.
     look: f64,
+    /// The number of candidates with most tokens a second, as last found.
+    found: usize,
 }
 
 impl Pace {
@@ -75,6 +80,7 @@ impl Pace {
             speculative: 0,
             allowance: 0.0,
             look: 0.0,
+            found: 0,
         }
     }
 
@@ -86,7 +92,7 @@ impl Pace {
         if self.speculative < BEGINNING.1 {
             return self.most;
         }
-        let best = self.best();
+        let best = self.found;
         // Candidates that are never proposed teach nothing.
         let further = (2 * best).max(2).min(self.most);
         let looks = match best {
@@ -164,6 +170,9 @@ impl Pace {
         self.plain = self.plain.saturating_add(1);
         self.costs[0].add(seconds);
         self.allowance += LOOKING * seconds;
+        if self.plain.is_multiple_of(AGAIN_EVERY) {
+            self.found = self.best();
+        }
     }
 
     /// Hears of a round with candidates.
@@ -180,6 +189,7 @@ impl Pace {
         let worth = self.costs[0].known().unwrap_or(0.0) * brought as f64;
         self.look = (round.seconds - worth).max(0.0);
         self.allowance = (self.allowance - self.look).max(0.0);
+        self.found = self.best();
     }
 }
 

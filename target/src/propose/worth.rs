@@ -90,6 +90,9 @@ impl Worth {
     /// Hears of the tokens that were emitted behind the place where the candidates were asked for.
     pub(super) fn hear(&mut self, tokens: &[u32]) {
         let (proposal, beliefs) = std::mem::take(&mut self.last);
+        if proposal.is_empty() {
+            return;
+        }
         let mut at = None;
         for &token in tokens {
             let children: Vec<usize> = proposal.children(at).collect();
