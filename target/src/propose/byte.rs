@@ -218,27 +218,25 @@ impl Byte {
         let mut placed = self.grower.grow(tree, places, (room, depth), key);
         let token = |node: usize| tree.proposal.nodes()[node].token;
         placed.retain(|candidate| !round.ends_with(token(candidate.node)));
-        let behind = placed.iter().map(|&Placed { place, node, reached }| Site {
-            node: Some(node),
-            reached,
-            front: Front::default(),
-            echoed: sites[place]
-                .echoed
-                .filter(|&known| self.echoes.get(known).is_some_and(|(own, _)| *own == token(node)))
-                .map(|known| known + 1),
-        });
-        let mut behind: Vec<Site> = behind.collect();
+        let echoed = |candidate: &Placed| {
+            let known = sites[candidate.place].echoed?;
+            let (again, _) = self.echoes.get(known)?;
+            (*again == token(candidate.node)).then_some(known + 1)
+        };
+        let echoes: Vec<Option<usize>> = placed.iter().map(echoed).collect();
+        let chances =
+            echoes.iter().map(|known| known.and_then(|known| self.echoes.get(known)).copied());
         let offers: Vec<(f64, Option<(u32, f64)>)> =
-            behind.iter().map(|site| (site.reached, self.echo(site))).collect();
-        let mut expected =
-            self.grower.expect(&offers, most - tree.proposal.len(), depth - 1).into_iter();
+            placed.iter().map(|candidate| candidate.reached).zip(chances).collect();
+        let expected = self.grower.expect(&offers, most - tree.proposal.len(), depth - 1);
         let bytes = self.bytes(round);
-        for (site, candidate) in behind.iter_mut().zip(&placed) {
-            site.front =
-                stream.behind(&sites[candidate.place].front, token(candidate.node), KEPT, &bytes);
-        }
-        behind.retain(|_| expected.next() == Some(true));
-        behind
+        let behind = placed.iter().zip(echoes).zip(expected).filter(|(_, expected)| *expected);
+        let site = |((candidate, echoed), _): ((&Placed, Option<usize>), bool)| {
+            let &Placed { place, node, reached } = candidate;
+            let front = stream.behind(&sites[place].front, token(node), KEPT, &bytes);
+            Site { node: Some(node), reached, front, echoed }
+        };
+        behind.map(site).collect()
     }
 
     /// What came at a place before, if the text was the same up to there.

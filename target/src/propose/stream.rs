@@ -27,21 +27,60 @@ pub(super) struct Bytes<'a> {
     pub(super) steps: &'a RefCell<Steps>,
 }
 
-/// How many places' steps are kept.
-const PLACES: usize = 256;
+/// How many decoder states' steps are kept.
+const STATES: usize = 64;
 
-/// Where each draft id leads from a place in the target's trie, filled in as it is asked for.
+/// What each draft id says in a state of the decoder, and where that leads from the beginning of a token.
+#[derive(Debug)]
+struct Spoken {
+    text: Vec<u8>,
+    /// Where each id's bytes end.
+    ends: Vec<u32>,
+    first: Vec<Option<Match>>,
+}
+
+impl Spoken {
+    fn new(state: DecodeState, draft: &Vocabulary) -> Self {
+        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(draft.rows()));
+        for id in 0..draft.rows() as u32 {
+            draft.advance(&mut state.clone(), id, &mut text);
+            ends.push(text.len() as u32);
+        }
+        Self { text, ends, first: vec![None; draft.rows()] }
+    }
+
+    fn bytes(&self, id: u32) -> &[u8] {
+        let start = (id as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start as usize..self.ends[id as usize] as usize]
+    }
+
+    /// Where an id leads from a place in the target's trie.
+    fn step(&mut self, trie: &ByteTrie, node: Node, id: u32) -> Match {
+        let from = Match { node: Some(node), token: None, length: 0 };
+        if node != ByteTrie::ROOT {
+            return trie.follow(from, self.bytes(id));
+        }
+        if let Some(known) = self.first[id as usize] {
+            return known;
+        }
+        let step = trie.follow(from, self.bytes(id));
+        self.first[id as usize] = Some(step);
+        step
+    }
+}
+
+/// What has been followed before, by the state of the draft's decoder.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    places: HashMap<(Node, DecodeState), Vec<Option<Match>>>,
+    states: HashMap<DecodeState, Spoken>,
 }
 
 impl Steps {
-    fn at(&mut self, node: Node, state: DecodeState, rows: usize) -> &mut [Option<Match>] {
-        if self.places.len() >= PLACES {
-            self.places.clear();
+    fn at(&mut self, state: DecodeState, draft: &Vocabulary) -> &mut Spoken {
+        if self.states.len() >= STATES && !self.states.contains_key(&state) {
+            self.states.clear();
         }
-        self.places.entry((node, state)).or_insert_with(|| vec![None; rows])
+        self.states.entry(state).or_insert_with(|| Spoken::new(state, draft))
     }
 }
 
@@ -290,23 +329,14 @@ impl Stream {
         let prefix = self.keep(own);
         let Some(node) = at.node else { return };
         let mut steps = bytes.steps.borrow_mut();
-        let steps = steps.at(node, state, bytes.draft.rows());
-        let mut own = Vec::new();
+        let spoken = steps.at(state, bytes.draft);
         for &(id, probability) in law {
             let mass = mass * probability;
-            if mass <= self.floor {
-                continue;
+            if mass > self.floor {
+                let ended = !bytes.draft.is_token(id);
+                let at = at.then(spoken.step(bytes.trie, node, id));
+                front.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
             }
-            let ended = !bytes.draft.is_token(id);
-            let step = *steps[id as usize].get_or_insert_with(|| {
-                own.clear();
-                if !ended {
-                    bytes.draft.advance(&mut state.clone(), id, &mut own);
-                }
-                bytes.trie.follow(Match { node: Some(node), token: None, length: 0 }, &own)
-            });
-            let at = at.then(step);
-            front.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
         }
     }
 
