@@ -24,6 +24,7 @@ pub(super) fn headline(report: &Report) -> [String; 2] {
     let siblings = match settings.siblings {
         Siblings { count: Some(1), .. } => String::new(),
         Siblings { count: Some(count), rule } => format!(", {count} candidates a place ({rule})"),
+        Siblings { count: None, .. } if settings.temperature == 0.0 => ", branching".to_owned(),
         Siblings { count: None, rule } => format!(", branching ({rule})"),
     };
     [
