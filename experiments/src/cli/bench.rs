@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -244,7 +245,8 @@ impl Args {
     }
 }
 
-/// A folder that is not there yet, named by the time and the draft.
+/// A new folder, named by the time and the draft. It is made at once: runs that begin together would choose
+/// the same name.
 fn new_run(draft: &str) -> PathBuf {
     let time = now().replace(':', "-");
     let draft = Path::new(draft).file_name().unwrap_or(OsStr::new("draft")).to_string_lossy();
@@ -255,8 +257,12 @@ fn new_run(draft: &str) -> PathBuf {
         })
     };
     let mut count = 1;
-    while named(count).exists() {
-        count += 1;
+    // Where none can be made, the run says so when it begins.
+    if fs::create_dir_all("runs").is_ok() {
+        let is_taken = |error: io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+        while fs::create_dir(named(count)).is_err_and(is_taken) {
+            count += 1;
+        }
     }
     named(count)
 }
