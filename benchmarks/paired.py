@@ -16,19 +16,12 @@ OLD, NEW = ("slem", "tli"), ("tree", "byte")
 
 
 def compared(spec, a, b):
-    """The figure of mean acceptance length in `spec compare A B`."""
+    """What `spec compare A B` says, and its figure of mean acceptance length."""
     line = [spec, "compare", str(a), str(b), "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
-    figures = json.loads(done.stdout)["figures"]
-    return next(figure for figure in figures if figure["name"] == "mean_acceptance_length")
-
-
-def length(folder):
-    """The mean acceptance length of a run."""
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    method = report["header"]["settings"]["method"]
-    case = next(case for case in report["cases"] if case["case"] == method)
-    return case["overall"]["mean_acceptance_length"]["value"], report["header"]
+    report = json.loads(done.stdout)
+    figures = report["figures"]
+    return report, next(own for own in figures if own["name"] == "mean_acceptance_length")
 
 
 def main():
@@ -42,16 +35,15 @@ def main():
         for path in sorted(out.glob(f"*-slem-t{temperature}")):
             pair = path.name.removesuffix(f"-slem-t{temperature}")
             run = {method: out / f"{pair}-{method}-t{temperature}" for method in OLD + NEW}
-            old = max(OLD, key=lambda method: length(run[method])[0])
-            header = length(run[old])[1]
             for method in NEW:
-                figure = compared(spec, run[old], run[method])
+                both = [compared(spec, run[old], run[method]) for old in OLD]
+                report, figure = max(both, key=lambda own: own[1]["a"])
                 ratio, difference = figure["b"] / figure["a"], figure["difference"]
                 if "-to-" in pair:
                     ratios.setdefault((temperature, method), []).append(ratio)
-                name = f"{header['draft']['name']} → {header['target']['name']}"
-                print(f"| {name} | {temperature} | {header['prompts']['run']} "
-                      f"| {old} {figure['a']:.2f} | {method} | {figure['b']:.2f} | {ratio:.2f} "
+                name = f"{report['b']['draft']} → {report['b']['target']}"
+                print(f"| {name} | {temperature} | {report['prompts']} "
+                      f"| {report['a']['case']} {figure['a']:.2f} | {method} | {figure['b']:.2f} | {ratio:.2f} "
                       f"| {difference['value']:+.2f} [{difference['low']:+.2f}, "
                       f"{difference['high']:+.2f}] |")
     for (temperature, method), own in ratios.items():

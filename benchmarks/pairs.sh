@@ -30,7 +30,7 @@ run() {
     name=$1-$2-t$3
     method=$2 temperature=$3
     shift 3
-    if [ -e "$out/$name/report.json" ]; then
+    if grep -qs '"complete": true' "$out/$name/report.json"; then
         return
     fi
     if [ "$method" != ngram ]; then

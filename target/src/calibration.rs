@@ -82,10 +82,6 @@ impl Curve {
         let (low, share) = place(belief);
         self.fitted[low] + (self.fitted[low + 1] - self.fitted[low]) * share
     }
-
-    fn mean(&self) -> f64 {
-        self.hits.iter().sum::<f64>() / self.trials.iter().sum::<f64>()
-    }
 }
 
 impl Calibration {
@@ -105,11 +101,6 @@ impl Calibration {
     /// The probability that a candidate is accepted whose parent is.
     pub fn chance(&self, rank: usize, belief: f64) -> f64 {
         self.ranks[rank.min(RANKS - 1)].at(belief)
-    }
-
-    /// The share of candidates of a rank that were accepted, whatever was believed of them.
-    pub fn mean(&self, rank: usize) -> f64 {
-        self.ranks[rank.min(RANKS - 1)].mean()
     }
 }
 

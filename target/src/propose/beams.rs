@@ -3,7 +3,7 @@
 
 use align::{DecodeState, Vocabulary};
 
-use super::stream::{Start, chance};
+use super::start::Start;
 
 /// A text behind the committed one.
 #[derive(Clone, Debug)]
@@ -33,7 +33,6 @@ pub(super) struct Beams {
 }
 
 /// A text that may be added.
-#[derive(Clone)]
 struct Candidate {
     /// The text without its last id, its slot, and what it leaves the decoder in.
     before: Option<usize>,
@@ -47,39 +46,21 @@ struct Candidate {
 
 impl Beams {
     /// The texts of one id behind the committed text, among them those that begin within its end.
-    pub(super) fn begin(start: &Start<'_>, width: usize, vocabulary: &Vocabulary) -> Self {
-        let Start { mut state, ids, laws } = *start;
-        let (mut tail, mut ends, mut states) = (Vec::new(), vec![0], vec![state]);
-        for &id in ids {
-            vocabulary.advance(&mut state, id, &mut tail);
-            ends.push(tail.len());
-            states.push(state);
-        }
-        let slots = (0..ids.len()).map(|slot| (ids[slot], slot.checked_sub(1))).collect();
+    pub(super) fn begin(start: &Start, width: usize, vocabulary: &Vocabulary) -> Self {
+        let slots = start.ids.iter().enumerate().map(|(slot, &id)| (id, slot.checked_sub(1)));
+        let slots = slots.collect();
         let mut candidates = Vec::new();
-        // The text as it is read today has mass 1, however improbable the draft holds it.
-        let mut mass = ids.iter().zip(laws).fold(1.0, |mass, (&id, law)| mass / chance(law, id));
-        for (step, law) in laws.iter().enumerate() {
-            let slot = step.checked_sub(1);
-            if let Some(last) = slot {
-                mass *= chance(&laws[last], ids[last]);
-            }
-            let (state, rest) = (states[step], &tail[ends[step]..]);
-            let goes_over = |id: u32| {
-                let own = vocabulary.bytes_after(state, id);
-                Some(id) != ids.get(step).copied()
-                    && own.is_some_and(|(own, _)| own.starts_with(rest))
-            };
+        for step in start.steps(vocabulary) {
             let of = |&(id, share): &(u32, f64)| Candidate {
                 before: None,
-                slot,
-                state,
+                slot: step.before,
+                state: step.state,
                 id,
-                log_mass: (mass * share).ln(),
-                committed: rest.len(),
+                log_mass: (step.mass * share).ln(),
+                committed: step.left.len(),
             };
-            let law = law.iter().filter(|&&(id, _)| step == ids.len() || goes_over(id));
-            candidates.extend(law.map(of));
+            let goes_on = |id| step.known.is_none() || step.beyond(id, vocabulary).is_some();
+            candidates.extend(step.law.iter().filter(|(id, _)| goes_on(*id)).map(of));
         }
         let total: f64 = candidates.iter().map(|candidate| candidate.log_mass.exp()).sum();
         for candidate in &mut candidates {
@@ -178,6 +159,7 @@ mod tests {
     }
 
     fn begin(laws: &[Vec<(u32, f64)>], ids: &[u32], vocabulary: &Vocabulary) -> Beams {
+        let (ids, laws) = (ids.to_vec(), laws.to_vec());
         Beams::begin(&Start { state: DecodeState::default(), ids, laws }, 2, vocabulary)
     }
 

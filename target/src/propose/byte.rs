@@ -17,7 +17,7 @@ use super::followers::Followers;
 use super::grower::{Grower, Place, Placed, Tree};
 use super::likely::Likely;
 use super::seams::Seams;
-use super::stream::{Bytes, Front, Start, Steps, Stream, wanted};
+use super::stream::{Bytes, Front, Steps, Stream, wanted};
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
@@ -90,10 +90,6 @@ impl Byte {
         let trie = ByteTrie::new(tokens.filter(|&(_, id)| (id as usize) < rows));
         let rows = draft.session.model().rows();
         let likely = Likely::new(draft.draftable(), rows, settings.temperature);
-        let mut siblings = settings.siblings;
-        if reach == Reach::Whole {
-            siblings.count = siblings.count.or(Some(1));
-        }
         Self {
             drafter: Drafter::new(draft),
             likely,
@@ -102,7 +98,7 @@ impl Byte {
             seams: RefCell::new(Seams::new(target.tokenizer.vocabulary())),
             reach,
             settings,
-            grower: Grower::new(siblings, settings.temperature > 0.0, settings.size.nodes),
+            grower: Grower::new(settings.siblings, settings.temperature > 0.0, settings.size.nodes),
             followers: Followers::default(),
             echoes: Vec::new(),
         }
@@ -126,14 +122,11 @@ impl Byte {
         clock: &mut Clock,
     ) -> Result<(Stream, Front), SpeculateError> {
         self.drafter.catch_up(clock)?;
-        let again = if self.reach == Reach::Whole { 0 } else { self.drafter.rereadable(AGAIN) };
-        let logits = self.drafter.read_again(again, slots + again, clock)?;
+        let (most, floor) = if self.reach == Reach::Whole { (0, 0.0) } else { (AGAIN, FLOOR) };
+        let start = self.drafter.begin_tree(most, slots, (&self.likely, floor), clock)?;
         self.drafter.count_drafted(1);
-        let (ids, state) = self.drafter.tail(again);
-        let laws = self.likely.laws(&logits, ids, self.floor());
         clock.enter(Phase::Align);
-        let start = Start { state, ids, laws: &laws };
-        Ok(Stream::begin(&start, self.floor(), &self.bytes(round)))
+        Ok(Stream::begin(&start, floor, &self.bytes(round)))
     }
 
     /// Reads on for the laws of the next tokens at some sites. Gives whether they are as whole as they
@@ -147,7 +140,7 @@ impl Byte {
         loop {
             clock.enter(Phase::Align);
             let fronts: Vec<(f64, &Front)> =
-                sites.iter().map(|place| (place.reached, &place.front)).collect();
+                sites.iter().map(|site| (site.reached, &site.front)).collect();
             let wanted = wanted(&fronts, self.settings.size.beam);
             if wanted.is_empty() {
                 return Ok(true);
@@ -212,7 +205,7 @@ impl Byte {
             node: site.node,
             reached: site.reached,
             law: self.law(&tree.proposal, site, round),
-            echo: self.echo(site),
+            echo: self.echo(site.echoed),
         };
         let places = sites.iter().map(place).collect();
         let mut placed = self.grower.grow(tree, places, (room, depth), key);
@@ -220,14 +213,14 @@ impl Byte {
         placed.retain(|candidate| !round.ends_with(token(candidate.node)));
         let echoed = |candidate: &Placed| {
             let known = sites[candidate.place].echoed?;
-            let (again, _) = self.echoes.get(known)?;
-            (*again == token(candidate.node)).then_some(known + 1)
+            let (again, _) = self.echo(Some(known))?;
+            (again == token(candidate.node)).then_some(known + 1)
         };
         let echoes: Vec<Option<usize>> = placed.iter().map(echoed).collect();
-        let chances =
-            echoes.iter().map(|known| known.and_then(|known| self.echoes.get(known)).copied());
+        let offer =
+            |(candidate, known): (&Placed, &Option<usize>)| (candidate.reached, self.echo(*known));
         let offers: Vec<(f64, Option<(u32, f64)>)> =
-            placed.iter().map(|candidate| candidate.reached).zip(chances).collect();
+            placed.iter().zip(&echoes).map(offer).collect();
         let expected = self.grower.expect(&offers, most - tree.proposal.len(), depth - 1);
         let bytes = self.bytes(round);
         let behind = placed.iter().zip(echoes).zip(expected).filter(|(_, expected)| *expected);
@@ -240,8 +233,8 @@ impl Byte {
     }
 
     /// What came at a place before, if the text was the same up to there.
-    fn echo(&self, site: &Site) -> Option<(u32, f64)> {
-        site.echoed.and_then(|known| self.echoes.get(known)).copied()
+    fn echo(&self, echoed: Option<usize>) -> Option<(u32, f64)> {
+        echoed.and_then(|known| self.echoes.get(known)).copied()
     }
 }
 

@@ -4,6 +4,8 @@
 use align::{Context, DecodeState, Vocabulary};
 use draft::Logits;
 
+use super::likely::Likely;
+use super::start::Start;
 use crate::error::SpeculateError;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
@@ -100,17 +102,23 @@ impl Drafter {
         Ok(())
     }
 
-    /// The same for a tree that begins with the last `again` ids of the text; gives the logits before each
-    /// of these and behind the last.
-    pub(super) fn read_again(
+    /// The same for a tree of texts that begins with the last ids of the text, `most` at most, with the
+    /// draft's laws there: what has more than `floor` of the mass.
+    pub(super) fn begin_tree(
         &mut self,
-        again: usize,
+        most: usize,
         room: usize,
+        (likely, floor): (&Likely, f64),
         clock: &mut Clock,
-    ) -> Result<Logits, SpeculateError> {
+    ) -> Result<Start, SpeculateError> {
+        let again = self.rereadable(most);
         let head = self.prepare(again, clock);
-        let ids = self.context.ids();
-        Ok(self.side.session.advance_window_all(ids, head, room, again + 1)?)
+        let (ids, session) = (self.context.ids(), &mut self.side.session);
+        let logits = session.advance_window_all(ids, head, room + again, again + 1)?;
+        let (before, last) = ids.split_at(ids.len() - again);
+        let state = self.side.tokenizer.vocabulary().state_after(before);
+        let laws = likely.laws(&logits, last, floor);
+        Ok(Start { state, ids: last.to_vec(), laws })
     }
 
     /// Keeps what the cache has of the text; gives how many of its ids a sliding window keeps.
@@ -127,7 +135,7 @@ impl Drafter {
 
     /// How many of the text's last ids may be read again, `most` at most: none of those before the text,
     /// and only ids that spell what the text ends in.
-    pub(super) fn rereadable(&self, most: usize) -> usize {
+    fn rereadable(&self, most: usize) -> usize {
         let (ids, vocabulary) = (self.context.ids(), self.side.tokenizer.vocabulary());
         let free = ids.len() - self.context.frozen().max(1).min(ids.len());
         (0..=most.min(free)).rev().find(|&count| self.tail_agrees(count, vocabulary)).unwrap_or(0)
@@ -143,12 +151,6 @@ impl Drafter {
             vocabulary.advance(&mut state, id, &mut bytes);
         }
         self.context.text().ends_with(&bytes)
-    }
-
-    /// The last ids of the text, and the decoder state before them.
-    pub(super) fn tail(&self, count: usize) -> (&[u32], DecodeState) {
-        let (before, last) = self.context.ids().split_at(self.context.ids().len() - count);
-        (last, self.side.tokenizer.vocabulary().state_after(before))
     }
 
     /// Logits behind what has been read.

@@ -58,7 +58,7 @@ impl Grower {
     }
 
     /// Whether each candidate goes on, and not the first of its place alone.
-    pub(super) fn branches(&self) -> bool {
+    fn branches(&self) -> bool {
         self.siblings.count.is_none()
     }
 
@@ -98,7 +98,7 @@ impl Grower {
         room: usize,
         depth: usize,
     ) -> Vec<bool> {
-        if !self.branches() {
+        if room == 0 || depth == 0 || !self.branches() {
             return vec![room > 0 && depth > 0; places.len()];
         }
         let later = self.worth.of_ranks();
@@ -112,9 +112,6 @@ impl Grower {
             .collect();
         let offers: Vec<(f64, &[f64])> =
             places.iter().zip(&chances).map(|((own, _), chances)| (*own, &chances[..])).collect();
-        if depth == 0 {
-            return vec![false; places.len()];
-        }
         share(&offers, later, room, depth).into_iter().map(|count| count > 0).collect()
     }
 

@@ -16,6 +16,7 @@ mod reading;
 mod seams;
 pub mod siblings;
 pub mod slem;
+mod start;
 mod stream;
 pub mod tli;
 pub mod tree;

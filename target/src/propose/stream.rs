@@ -11,6 +11,8 @@ use align::byte_trie::Node;
 use align::{ByteTrie, DecodeState, Match, Vocabulary};
 use draft::Law;
 
+use super::start::{Start, Step};
+
 /// How much of a text's mass reading on is believed to move where its bytes are a whole token that a
 /// longer one could replace.
 const OPEN: f64 = 0.25;
@@ -82,17 +84,6 @@ impl Steps {
         }
         self.states.entry(state).or_insert_with(|| Spoken::new(state, draft))
     }
-}
-
-/// Where a stream begins: committed ids that are read again, so that a token which begins among them and
-/// goes on behind them counts as well, and the draft's law before each of them and behind the last.
-pub(super) struct Start<'a> {
-    /// What the ids before them leave the decoder in.
-    pub(super) state: DecodeState,
-    /// The ids that are read again; may be none.
-    pub(super) ids: &'a [u32],
-    /// One law more than ids.
-    pub(super) laws: &'a [Vec<(u32, f64)>],
 }
 
 /// A text that has been read: its last id, the text before it, and what it leaves the decoder in.
@@ -220,35 +211,23 @@ struct From<'a> {
 
 impl Stream {
     /// The continuations of the committed text. What has no more than `floor` of the mass is left out.
-    pub(super) fn begin(start: &Start<'_>, floor: f64, bytes: &Bytes<'_>) -> (Self, Front) {
-        let Start { mut state, ids, laws } = *start;
-        let (mut tail, mut ends, mut states) = (Vec::new(), vec![0], Vec::new());
-        for &id in ids {
-            bytes.draft.advance(&mut state, id, &mut tail);
-            ends.push(tail.len());
-            states.push(state);
-        }
+    pub(super) fn begin(start: &Start, floor: f64, bytes: &Bytes<'_>) -> (Self, Front) {
         let (read, prefixes) = (Vec::new(), Vec::new());
         let mut stream = Self { state: start.state, read, prefixes, floor };
         let mut front = Front::default();
-        // The text as it is read today has mass 1, however improbable the draft holds it.
-        let mut mass = ids.iter().zip(laws).fold(1.0, |mass, (&id, law)| mass / chance(law, id));
-        for (step, law) in laws.iter().enumerate() {
-            let before = step.checked_sub(1);
+        for step in start.steps(bytes.draft) {
+            let Step { before, state, mass, law, .. } = step;
             if let Some(last) = before {
-                let (id, state) = (ids[last], states[last]);
-                stream.read.push(Read { id, before: last.checked_sub(1), state });
-                mass *= chance(&laws[last], id);
+                let (id, before) = (start.ids[last], last.checked_sub(1));
+                stream.read.push(Read { id, before, state });
             }
-            let from = From { before, mass, law };
-            match ids.get(step) {
-                Some(&known) => {
-                    stream.go_over(&mut front, &from, (known, &tail[ends[step]..]), bytes);
-                }
-                None => stream.go_on(&mut front, &from, Vec::new(), bytes),
+            if step.known.is_some() {
+                stream.go_over(&mut front, &step, bytes);
+            } else {
+                stream.go_on(&mut front, &From { before, mass, law }, Vec::new(), bytes);
             }
         }
-        if !ids.is_empty() {
+        if !start.ids.is_empty() {
             let total: f64 = front.branches.iter().map(|branch| branch.mass).sum();
             front.branches.iter_mut().for_each(|branch| branch.mass /= total);
             front.branches.retain(|branch| branch.mass > floor);
@@ -340,29 +319,17 @@ impl Stream {
         }
     }
 
-    /// Adds the continuations that go over the end of the committed text, of which `tail` is left, but not
-    /// with the id that it goes on with itself. What ends within it is left out: how probable it is that
-    /// the rest follows is not known, and it is less probable the more ids it takes.
-    fn go_over(
-        &mut self,
-        front: &mut Front,
-        from: &From<'_>,
-        (known, tail): (u32, &[u8]),
-        bytes: &Bytes<'_>,
-    ) {
-        let &From { before, mass, law } = from;
-        let state = self.state_after(before);
-        let (prefix, drawn) = (self.keep(Vec::new()), tail.len());
-        let mut own = Vec::new();
+    /// Adds the continuations that go over the end of the committed text.
+    fn go_over(&mut self, front: &mut Front, step: &Step<'_>, bytes: &Bytes<'_>) {
+        let &Step { before, law, .. } = step;
+        let (prefix, drawn) = (self.keep(Vec::new()), step.left.len());
         for &(id, probability) in law {
-            let mass = mass * probability;
-            if mass <= self.floor || id == known || !bytes.draft.is_token(id) {
+            let mass = step.mass * probability;
+            if mass <= self.floor {
                 continue;
             }
-            own.clear();
-            bytes.draft.advance(&mut state.clone(), id, &mut own);
-            let Some(rest) = own.strip_prefix(tail) else { continue };
-            let at = bytes.trie.follow(ByteTrie::start(), rest);
+            let Some(beyond) = step.beyond(id, bytes.draft) else { continue };
+            let at = bytes.trie.follow(ByteTrie::start(), &beyond);
             front.branches.push(Branch { id, before, mass, prefix, drawn, at, ended: false });
         }
     }
@@ -371,12 +338,6 @@ impl Stream {
         self.prefixes.push(prefix);
         self.prefixes.len() - 1
     }
-}
-
-/// The probability of an id, never 0.
-pub(super) fn chance(law: &[(u32, f64)], id: u32) -> f64 {
-    let found = law.iter().find(|(own, _)| *own == id);
-    found.map_or(0.0, |(_, mass)| *mass).max(1e-12)
 }
 
 #[cfg(test)]

@@ -70,6 +70,28 @@ fn enumerated(
     }
 }
 
+/// Reads on until nothing could change the law.
+fn read_whole((stream, front): (&mut Stream, &mut Front), weights: &[f64], bytes: &Bytes<'_>) {
+    loop {
+        let wanted = wanted(&[(1.0, front)], 4);
+        if wanted.is_empty() {
+            break;
+        }
+        for text in wanted {
+            stream.expand(front, text, &law(weights, Some(text.id)), bytes);
+        }
+    }
+}
+
+fn is_law(found: &Law, expected: &BTreeMap<u32, f64>) -> Result<(), TestCaseError> {
+    let total: f64 = expected.values().sum();
+    for token in (0..6).chain([END]) {
+        let mass = expected.get(&token).copied().unwrap_or_default() / total;
+        prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -83,27 +105,15 @@ proptest! {
         let steps = RefCell::default();
         let bytes = Bytes { draft: &vocabulary, trie: &trie, end: Some(END), steps: &steps };
         let laws = [law(&weights, None)];
-        let start = Start { state: DecodeState::default(), ids: &[], laws: &laws };
+        let start = Start { state: DecodeState::default(), ids: Vec::new(), laws: laws.to_vec() };
         let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
         let mut drawn = Vec::new();
         for _ in 0..2 {
-            loop {
-                let wanted = wanted(&[(1.0, &front)], 4);
-                if wanted.is_empty() {
-                    break;
-                }
-                for text in wanted {
-                    stream.expand(&mut front, text, &law(&weights, Some(text.id)), &bytes);
-                }
-            }
+            read_whole((&mut stream, &mut front), &weights, &bytes);
             let mut expected = BTreeMap::new();
             enumerated(&weights, &trie, ("", None, 1.0), &drawn, &mut expected);
-            let total: f64 = expected.values().sum();
             let found = front.law(&bytes).unwrap();
-            for token in (0..6).chain([END]) {
-                let mass = expected.get(&token).copied().unwrap_or_default() / total;
-                prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
-            }
+            is_law(&found, &expected)?;
             let token = found.entries().nth(second).unwrap().0;
             drawn.push(token);
             front = stream.behind(&front, token, usize::MAX, &bytes);
@@ -120,7 +130,7 @@ fn a_marker_without_bytes_goes_on_into_the_same_token() {
     let steps = RefCell::default();
     let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
     let first = [vec![(0, 0.5), (1, 0.5)]];
-    let start = Start { state: DecodeState::default(), ids: &[], laws: &first };
+    let start = Start { state: DecodeState::default(), ids: Vec::new(), laws: first.to_vec() };
     let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
     let marker = wanted(&[(1.0, &front)], 1)[0];
     assert_eq!(marker.id, 1);
@@ -136,7 +146,7 @@ fn what_a_draft_token_holds_beyond_the_target_token_stays() {
     let steps = RefCell::default();
     let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
     let laws = [vec![(2, 1.0)]];
-    let start = Start { state: DecodeState::default(), ids: &[], laws: &laws };
+    let start = Start { state: DecodeState::default(), ids: Vec::new(), laws: laws.to_vec() };
     let (stream, front) = Stream::begin(&start, 0.0, &bytes);
     assert_eq!(front.law(&bytes).unwrap().probability(0), 1.0);
     let front = stream.behind(&front, 0, 9, &bytes);
@@ -156,7 +166,7 @@ fn a_token_that_begins_in_the_committed_text_counts() {
     let steps = RefCell::default();
     let bytes = Bytes { draft: &vocabulary, trie: &trie, end: None, steps: &steps };
     let laws = [vec![(0, 0.2), (1, 0.5), (2, 0.3)], vec![(0, 0.75), (1, 0.25)]];
-    let start = Start { state: DecodeState::default(), ids: &[0], laws: &laws };
+    let start = Start { state: DecodeState::default(), ids: vec![0], laws: laws.to_vec() };
     let (stream, front) = Stream::begin(&start, 1e-9, &bytes);
     assert_eq!(stream.slots(), (vec![0], vec![None]));
     let law = front.law(&bytes).unwrap();
@@ -178,25 +188,12 @@ proptest! {
         // The text is "ab", read as a and b, which is one token as well.
         let ids = [0, 1];
         let laws = [law(&weights, None), law(&weights, Some(0)), law(&weights, Some(1))];
-        let start = Start { state: DecodeState::default(), ids: &ids, laws: &laws };
+        let start = Start { state: DecodeState::default(), ids: ids.to_vec(), laws: laws.to_vec() };
         let (mut stream, mut front) = Stream::begin(&start, 0.0, &bytes);
-        loop {
-            let wanted = wanted(&[(1.0, &front)], 5);
-            if wanted.is_empty() {
-                break;
-            }
-            for text in wanted {
-                stream.expand(&mut front, text, &law(&weights, Some(text.id)), &bytes);
-            }
-        }
+        read_whole((&mut stream, &mut front), &weights, &bytes);
         let mut expected = BTreeMap::new();
         behind(&weights, &trie, ("", None, 1.0), "ab", &mut expected);
-        let total: f64 = expected.values().sum();
-        let found = front.law(&bytes).unwrap();
-        for token in (0..6).chain([END]) {
-            let mass = expected.get(&token).copied().unwrap_or_default() / total;
-            prop_assert!((found.probability(token) - mass).abs() < 1e-9, "{token}");
-        }
+        is_law(&front.law(&bytes).unwrap(), &expected)?;
     }
 }
 

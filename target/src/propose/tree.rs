@@ -13,7 +13,6 @@ use super::drafter::Drafter;
 use super::followers::Followers;
 use super::likely::Likely;
 use super::reading::{complete, read};
-use super::stream::Start;
 use super::worth::{Belief, Worth};
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
@@ -79,13 +78,10 @@ impl Tree {
 
     /// The first texts, with room for so many more ids.
     fn begin(&mut self, slots: usize, clock: &mut Clock) -> Result<Beams, SpeculateError> {
-        let again = self.drafter.rereadable(AGAIN);
-        let logits = self.drafter.read_again(again, slots + again, clock)?;
-        let (ids, state) = self.drafter.tail(again);
-        let laws = self.likely.laws(&logits, ids, FLOOR);
+        let start = self.drafter.begin_tree(AGAIN, slots, (&self.likely, FLOOR), clock)?;
         clock.enter(Phase::Align);
         let vocabulary = self.drafter.side.tokenizer.vocabulary();
-        Ok(Beams::begin(&Start { state, ids, laws: &laws }, self.size.beam, vocabulary))
+        Ok(Beams::begin(&start, self.size.beam, vocabulary))
     }
 
     /// Adds the tokens of the texts from `first` on that can no longer change, and an end of text where
