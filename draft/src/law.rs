@@ -66,6 +66,12 @@ impl Law {
         }
     }
 
+    /// Its entropy in nats.
+    pub fn entropy(&self) -> f64 {
+        let surprise = |(_, p): (u32, f64)| if p > 0.0 { -p * p.ln() } else { 0.0 };
+        self.entries().map(surprise).sum()
+    }
+
     /// Draws an id. Equal laws give equal draws for equal keys, however they are stored.
     ///
     /// # Panics

@@ -6,7 +6,9 @@
 pub mod calibration;
 pub mod costs;
 pub mod error;
+pub mod observed;
 pub mod pace;
+pub mod passes;
 pub mod proposal;
 pub mod propose;
 pub mod round;
@@ -17,6 +19,8 @@ pub mod verify;
 
 pub use error::SpeculateError;
 pub use proposal::{Node, Origin, Proposal};
+pub use observed::{Bins, Observed};
+pub use passes::{PassTime, PassTimes};
 pub use propose::{Method, Proposer};
 pub use round::{Clock, Phase, Seconds, Tally};
 pub use side::Side;

@@ -3,6 +3,8 @@
 
 use draft::Law;
 
+use crate::observed::Belief;
+
 /// How a candidate came about. A verifier may believe it: that is what losslessness rests on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
@@ -21,6 +23,8 @@ pub struct Node {
     pub parent: Option<usize>,
     /// How it came about.
     pub origin: Origin,
+    /// What the draft said of it, where no law says it; reports read it, verifiers do not.
+    pub belief: Option<Belief>,
 }
 
 impl Node {
@@ -52,7 +56,7 @@ impl Proposal {
     /// Adds a candidate behind the last one.
     pub fn append(&mut self, token: u32, origin: Origin) {
         let parent = self.nodes.len().checked_sub(1);
-        self.nodes.push(Node { token, parent, origin });
+        self.nodes.push(Node { token, parent, origin, belief: None });
     }
 
     /// Adds a candidate behind `parent` and gives its index.
@@ -61,8 +65,16 @@ impl Proposal {
     /// If the parent is not in the proposal yet.
     pub fn branch(&mut self, parent: Option<usize>, token: u32, origin: Origin) -> usize {
         assert!(parent.is_none_or(|parent| parent < self.nodes.len()), "parents come first");
-        self.nodes.push(Node { token, parent, origin });
+        self.nodes.push(Node { token, parent, origin, belief: None });
         self.nodes.len() - 1
+    }
+
+    /// Notes what the draft said of a candidate.
+    ///
+    /// # Panics
+    /// If there is no such candidate.
+    pub fn believe(&mut self, index: usize, belief: Belief) {
+        self.nodes[index].belief = Some(belief);
     }
 
     /// The candidates.

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::observed::Observed;
+use crate::proposal::Proposal;
+
 /// What time is spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -18,6 +21,8 @@ pub enum Phase {
     Verify,
     /// Everything else.
     Other,
+    /// What reports note; no part of the wall time.
+    Apart,
 }
 
 /// Seconds by phase. `prefill` is the time up to the first token, the draft's reading of the prompt
@@ -45,7 +50,7 @@ pub struct Clock {
     since: Instant,
     phase: Phase,
     prefill: Duration,
-    spent: [Duration; 4],
+    spent: [Duration; 5],
 }
 
 impl Clock {
@@ -55,7 +60,7 @@ impl Clock {
             since: Instant::now(),
             phase: Phase::Other,
             prefill: Duration::ZERO,
-            spent: [Duration::ZERO; 4],
+            spent: [Duration::ZERO; 5],
         }
     }
 
@@ -70,13 +75,18 @@ impl Clock {
     pub fn end_prefill(&mut self) {
         self.enter(Phase::Other);
         self.prefill = self.spent.iter().sum();
-        self.spent = [Duration::ZERO; 4];
+        self.spent = [Duration::ZERO; 5];
+    }
+
+    /// What has been spent on a phase since the prefill, its current stretch left out.
+    pub fn spent(&self, phase: Phase) -> Duration {
+        self.spent[phase as usize]
     }
 
     /// Stops the clock.
     pub fn stop(mut self) -> Seconds {
         self.enter(Phase::Other);
-        let [draft, align, verify, other] = self.spent.map(|spent| spent.as_secs_f64());
+        let [draft, align, verify, other, _] = self.spent.map(|spent| spent.as_secs_f64());
         let prefill = self.prefill.as_secs_f64();
         let total = prefill + draft + align + verify + other;
         Seconds { prefill, draft, align, verify, other, total }
@@ -115,6 +125,12 @@ pub struct Tally {
     pub draft_model_passes: u64,
     /// How often the draft's window slid.
     pub draft_window_slides: u64,
+    /// `[i]`: passes that accepted candidate i of the proposal, in the order proposed.
+    #[serde(default)]
+    pub accepted_by_candidate: Vec<u64>,
+    /// Acceptance by what the draft said.
+    #[serde(default)]
+    pub observed: Observed,
 }
 
 impl Tally {
@@ -135,6 +151,15 @@ impl Tally {
         count_first(&mut self.acceptance_by_position, accepted);
         count_first(&mut self.proposed_by_position, depth);
         count_first(&mut self.reached_by_position, depth.min(accepted + 1));
+    }
+
+    /// Notes which candidates a pass accepted, and what the draft had said of those whose turn came.
+    pub fn observe(&mut self, proposal: &Proposal, path: &[usize]) {
+        for &node in path {
+            grow(&mut self.accepted_by_candidate, node + 1);
+            self.accepted_by_candidate[node] += 1;
+        }
+        self.observed.see(proposal, path);
     }
 
     /// Target passes behind the prefill.
@@ -158,6 +183,8 @@ impl AddAssign<&Self> for Tally {
         self.draft_model_tokens += other.draft_model_tokens;
         self.draft_model_passes += other.draft_model_passes;
         self.draft_window_slides += other.draft_window_slides;
+        add_each(&mut self.accepted_by_candidate, &other.accepted_by_candidate);
+        self.observed += &other.observed;
     }
 }
 
@@ -172,7 +199,7 @@ impl AddAssign<&Self> for Seconds {
     }
 }
 
-fn add_each(sums: &mut Vec<u64>, others: &[u64]) {
+pub(crate) fn add_each(sums: &mut Vec<u64>, others: &[u64]) {
     grow(sums, others.len());
     sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
 }
@@ -183,7 +210,7 @@ fn count_first(counts: &mut Vec<u64>, length: usize) {
     counts[..length].iter_mut().for_each(|count| *count += 1);
 }
 
-fn grow(counts: &mut Vec<u64>, length: usize) {
+pub(crate) fn grow(counts: &mut Vec<u64>, length: usize) {
     if counts.len() < length {
         counts.resize(length, 0);
     }

@@ -1,11 +1,14 @@
 //! The draft–verify loop: propose, verify, commit, account. Plain decoding is the same loop with
 //! nothing proposed. Knows which tokens end a text and how many may be emitted; knows no method.
 
+use std::time::Duration;
+
 use align::{Context, DecodeState};
 use draft::{Law, Logits, Purpose, Randomness, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SpeculateError;
+use crate::passes::PassTimes;
 use crate::proposal::Proposal;
 use crate::propose::{Proposer, Round};
 use crate::round::{Clock, Phase, Seconds, Tally};
@@ -57,6 +60,8 @@ pub struct Generation {
     pub tally: Tally,
     /// Time.
     pub seconds: Seconds,
+    /// Time of the target's passes behind the prefill.
+    pub passes: PassTimes,
 }
 
 /// Generates behind a prompt.
@@ -83,7 +88,7 @@ pub fn speculate(
         let position = run.emitted.len();
         let verdict = verifier.verify(&proposal, &laws, randomness, position)?;
         run.keep(base, &verdict);
-        run.clock.enter(Phase::Other);
+        run.end_pass(proposal.len());
         fresh = run.emit(&proposal, &verdict);
     }
     proposer.count(&mut run.tally);
@@ -103,6 +108,9 @@ struct Run<'a> {
     finish: Option<Finish>,
     tally: Tally,
     clock: Clock,
+    passes: PassTimes,
+    /// What the passes so far have taken.
+    verified: Duration,
 }
 
 /// The target's laws behind the nodes of a proposal, computed when they are asked for.
@@ -152,6 +160,8 @@ impl<'a> Run<'a> {
             finish: None,
             tally: Tally::default(),
             clock,
+            passes: PassTimes::default(),
+            verified: Duration::ZERO,
         };
         run.push(first);
         run.tally.num_emitted_tokens = 1;
@@ -207,6 +217,14 @@ impl<'a> Run<'a> {
         self.target.session.keep_path(base, &verdict.path);
     }
 
+    /// Ends the pass of the target that verified so many candidates.
+    fn end_pass(&mut self, candidates: usize) {
+        self.clock.enter(Phase::Other);
+        let verified = self.clock.spent(Phase::Verify);
+        self.passes.add(candidates, (verified - self.verified).as_secs_f64());
+        self.verified = verified;
+    }
+
     /// Emits the accepted candidates and the token behind them, up to an end of text. Gives how
     /// many tokens were emitted.
     fn emit(&mut self, proposal: &Proposal, verdict: &Verdict) -> usize {
@@ -221,6 +239,9 @@ impl<'a> Run<'a> {
         let accepted = verdict.path.len().min(emitted);
         let by_depth = proposal.by_depth();
         self.tally.count_pass(proposal.len() as u64, by_depth.len(), accepted, emitted);
+        self.clock.enter(Phase::Apart);
+        self.tally.observe(proposal, &verdict.path[..accepted]);
+        self.clock.enter(Phase::Other);
         emitted
     }
 
@@ -249,6 +270,7 @@ impl<'a> Run<'a> {
             finish: self.finish.unwrap_or(Finish::Length),
             tally: self.tally,
             seconds: self.clock.stop(),
+            passes: self.passes,
         }
     }
 }

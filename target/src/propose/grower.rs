@@ -3,11 +3,14 @@
 //! hangs on what was placed before it, never on what is drawn at it: that is lossless. Knows laws and ids;
 //! no model and no text.
 
+use std::rc::Rc;
+
 use draft::{Key, Law};
 
 use super::growth::share;
 use super::siblings::Siblings;
 use super::worth::{Belief, Worth};
+use crate::observed::{self, Entropy};
 use crate::proposal::{Node, Origin, Proposal};
 
 /// Candidates, and what was believed of each.
@@ -174,8 +177,13 @@ impl Grower {
         }
         if !self.draws {
             let chosen = &choices[..count.min(choices.len())];
+            let law = place.law.clone().map(Rc::new);
             for &(token, belief, _) in chosen {
-                tree.proposal.branch(place.node, token, Origin::Deterministic);
+                let node = tree.proposal.branch(place.node, token, Origin::Deterministic);
+                if let (Some(Belief { mass, .. }), Some(law)) = (belief, &law) {
+                    let entropy = Entropy::Of(Rc::clone(law));
+                    tree.proposal.believe(node, observed::Belief { probability: mass, entropy });
+                }
                 tree.beliefs.push(belief);
             }
             return chosen.iter().map(|(_, _, chance)| *chance).collect();

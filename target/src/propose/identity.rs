@@ -7,8 +7,9 @@ use draft::{Law, Purpose};
 use super::drafter::Drafter;
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
+use crate::observed::Belief;
 use crate::proposal::Proposal;
-use crate::round::{Clock, Tally};
+use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
 /// A draft with the target's own vocabulary.
@@ -93,6 +94,13 @@ impl Proposer for Identity {
             let main = self.settings.siblings.place(&mut proposal, (at, left), law, key);
             let token = proposal.nodes()[main].token;
             at = Some(main);
+            if self.settings.temperature == 0.0 {
+                clock.enter(Phase::Apart);
+                let logits = self.drafter.logits();
+                let all = self.allowed.iter().map(|&id| logits[id as usize]);
+                proposal.believe(main, Belief::of_logits(all, logits[token as usize]));
+                clock.enter(Phase::Draft);
+            }
             self.drafter.count_drafted(1);
             if step + 1 == round.budget || proposal.len() >= room || round.ends_with(token) {
                 break;

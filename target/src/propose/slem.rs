@@ -2,12 +2,15 @@
 //! encoded for the target, and the target's own draws are followed as long as they match. Needs no
 //! proposal law and is lossless at every temperature.
 
+use std::ops::Range;
+
 use align::{Context, Encoding};
 
 use super::drafter::Drafter;
 use super::reading::{complete, read};
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
+use crate::observed::{Belief, Entropy};
 use crate::proposal::Proposal;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
@@ -28,6 +31,23 @@ pub struct Slem {
 struct Drafted {
     bytes: Vec<u8>,
     ended: bool,
+    /// Where each id begins in the bytes, and what the draft said of it.
+    beliefs: Vec<(usize, Belief)>,
+}
+
+impl Drafted {
+    /// What the draft said of the target token in these bytes: the probability of the ids that begin in
+    /// it, and how uncertain it was at the first of them.
+    fn belief(&self, span: Range<usize>) -> Belief {
+        let own = |(begin, _): &&(usize, Belief)| span.contains(begin);
+        let mut own = self.beliefs.iter().filter(own).map(|(_, belief)| belief);
+        // What an id that begins before it has settled is certain.
+        let Some(first) = own.next() else {
+            return Belief { probability: 1.0, entropy: Entropy::Nats(0.0) };
+        };
+        let rest: f64 = own.map(|belief| belief.probability).product();
+        Belief { probability: first.probability * rest, ..first.clone() }
+    }
 }
 
 impl Slem {
@@ -35,6 +55,13 @@ impl Slem {
     pub fn new(draft: Side) -> Self {
         let draftable = draft.draftable();
         Self { drafter: Drafter::new(draft), draftable }
+    }
+
+    /// What the draft says of an id.
+    fn belief(&self, id: u32) -> Belief {
+        let logits = self.drafter.logits();
+        let all = self.draftable.iter().map(|&own| logits[own as usize]);
+        Belief::of_logits(all, logits[id as usize])
     }
 
     /// The draft's most probable id.
@@ -85,6 +112,9 @@ impl Proposer for Slem {
         for step in 0..limit {
             let Some(id) = self.choose() else { break };
             self.drafter.count_drafted(1);
+            clock.enter(Phase::Apart);
+            drafted.beliefs.push((drafted.bytes.len(), self.belief(id)));
+            clock.enter(Phase::Draft);
             let vocabulary = self.drafter.side.tokenizer.vocabulary();
             if !vocabulary.is_token(id) {
                 drafted.ended = !round.ignore_eos;
@@ -101,13 +131,24 @@ impl Proposer for Slem {
         }
         clock.enter(Phase::Align);
         let kept = complete(&encoding, drafted.ended, round).max(1);
-        let mut tokens = encoding.ids;
+        let mut tokens = encoding.ids.clone();
         tokens.truncate(kept);
         if drafted.ended {
             tokens.extend(round.target.eos.first());
         }
         tokens.truncate(round.budget);
-        Ok(Proposal::chain(tokens))
+        let mut proposal = Proposal::chain(tokens);
+        clock.enter(Phase::Apart);
+        let mut start = 0;
+        for index in 0..proposal.len() {
+            // An end of text has no bytes and stands behind all of them.
+            let end = encoding.ends.get(index).filter(|_| index < kept);
+            let end = end.copied().unwrap_or(drafted.bytes.len() + 1);
+            proposal.believe(index, drafted.belief(start..end));
+            start = end;
+        }
+        clock.enter(Phase::Align);
+        Ok(proposal)
     }
 
     fn count(&self, tally: &mut Tally) {

@@ -12,8 +12,9 @@ use super::drafter::Drafter;
 use super::identity::draft_law;
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
+use crate::observed::Belief;
 use crate::proposal::Proposal;
-use crate::round::{Clock, Tally};
+use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
 /// Pairs `(target id, draft id)`, target ids ascending.
@@ -100,7 +101,17 @@ impl Proposer for Tli {
             at = Some(main);
             self.drafter.count_drafted(1);
             let pair = map.binary_search_by_key(&token, |&(target_id, _)| target_id);
-            let (Ok(index), false) = (pair, round.ends_with(token)) else { break };
+            let Ok(index) = pair else { break };
+            if self.settings.temperature == 0.0 {
+                clock.enter(Phase::Apart);
+                let logit = |&(_, id): &(u32, u32)| self.drafter.logits()[id as usize];
+                let belief = Belief::of_logits(map.iter().map(logit), logit(&map[index]));
+                proposal.believe(main, belief);
+                clock.enter(Phase::Draft);
+            }
+            if round.ends_with(token) {
+                break;
+            }
             if step + 1 == round.budget || proposal.len() >= room {
                 break;
             }

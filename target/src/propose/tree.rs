@@ -16,6 +16,7 @@ use super::reading::{complete, read};
 use super::worth::{Belief, Worth};
 use super::{Proposer, Round};
 use crate::error::SpeculateError;
+use crate::observed::{self, Entropy};
 use crate::proposal::Proposal;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
@@ -178,7 +179,11 @@ impl Proposer for Tree {
         self.followers.read(round.committed.ids());
         trie.support(&self.followers.path(round.budget));
         let chance = |rank, mass| self.worth.of_chosen(Belief { rank, mass });
-        let Best { proposal, beliefs, .. } = trie.best(nodes, round.budget, chance);
+        let Best { mut proposal, beliefs, .. } = trie.best(nodes, round.budget, chance);
+        for (index, &(_, probability)) in beliefs.iter().enumerate() {
+            let entropy = Entropy::Unknown;
+            proposal.believe(index, observed::Belief { probability, entropy });
+        }
         let belief = |(rank, mass)| Some(Belief { rank, mass });
         self.worth.note(&proposal, beliefs.into_iter().map(belief).collect());
         Ok(proposal)
