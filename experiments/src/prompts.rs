@@ -23,6 +23,8 @@ pub struct Prompt {
     pub category: String,
     /// The text, or the user's first message.
     pub text: String,
+    /// The user's later messages.
+    pub later: Vec<String>,
     /// Whether it is a message of a conversation, which a chat template may render.
     pub is_chat: bool,
 }
@@ -114,8 +116,10 @@ fn parse_line(index: usize, line: &str) -> Result<Prompt> {
     })?;
     Ok(match parsed {
         Line::SpecBench { question_id, category, turns } => {
-            let Some(first) = turns.into_iter().next() else { bail!("`turns` is empty") };
-            prompt(index, Some(question_id), category, first, true)
+            let mut turns = turns.into_iter();
+            let Some(first) = turns.next() else { bail!("`turns` is empty") };
+            let own = prompt(index, Some(question_id), category, first, true);
+            Prompt { later: turns.collect(), ..own }
         }
         Line::Prompt { prompt: text, id, category }
         | Line::Question { question: text, id, category } => {
@@ -133,7 +137,7 @@ fn prompt(
 ) -> Prompt {
     let id = id.map_or_else(|| index.to_string(), Id::into_text);
     let category = category.unwrap_or_else(|| "all".to_owned());
-    Prompt { index, id, category, text, is_chat }
+    Prompt { index, id, category, text, later: Vec::new(), is_chat }
 }
 
 /// Takes `limit` items evenly from the categories, in the order of the file.
@@ -172,7 +176,7 @@ mod tests {
         let spec_bench = r#"{"question_id": 81, "category": "writing", "turns": ["a", "b"]}"#;
         let parsed = parse(spec_bench).unwrap();
         assert_eq!((parsed[0].id.as_str(), parsed[0].text.as_str()), ("81", "a"));
-        assert!(parsed[0].is_chat);
+        assert!(parsed[0].is_chat && parsed[0].later == ["b"]);
         let plain = parse("first\n\nsecond\n").unwrap();
         assert_eq!(plain[1].text, "second");
         let json =

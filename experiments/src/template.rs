@@ -36,8 +36,8 @@ impl ChatTemplate {
         Ok(Some(Self { source, bos: token("bos_token"), eos: token("eos_token") }))
     }
 
-    /// Renders one user message with the beginning of the answer.
-    pub fn render(&self, message: &str) -> Result<String> {
+    /// Renders a conversation, the user's message first and last, with the beginning of the answer.
+    pub fn render(&self, messages: &[&str]) -> Result<String> {
         let mut environment = Environment::new();
         environment
             .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -46,7 +46,10 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
-        let messages = vec![context! { role => "user", content => message }];
+        let roles = ["user", "assistant"].into_iter().cycle();
+        let said = messages.iter().copied().zip(roles);
+        let messages: Vec<_> =
+            said.map(|(content, role)| context! { role => role, content => content }).collect();
         environment
             .render_str(
                 &self.source,
@@ -83,7 +86,11 @@ mod tests {
         let config = serde_json::json!({"chat_template": template, "bos_token": "<s>"});
         std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
         let template = ChatTemplate::read(folder.path()).unwrap().unwrap();
-        assert_eq!(template.render(" hi ").unwrap(), "<s><|user|>\nhi\n<|assistant|>\n");
+        assert_eq!(template.render(&[" hi "]).unwrap(), "<s><|user|>\nhi\n<|assistant|>\n");
+        assert_eq!(
+            template.render(&["hi", "you", "bye"]).unwrap(),
+            "<s><|user|>\nhi\n<|assistant|>\nyou\n<|user|>\nbye\n<|assistant|>\n"
+        );
     }
 
     #[test]

@@ -18,9 +18,9 @@ pub mod trie;
 pub mod verify;
 
 pub use error::SpeculateError;
-pub use proposal::{Node, Origin, Proposal};
 pub use observed::{Bins, Observed};
 pub use passes::{PassTime, PassTimes};
+pub use proposal::{Node, Origin, Proposal};
 pub use propose::{Method, Proposer};
 pub use round::{Clock, Phase, Seconds, Tally};
 pub use side::Side;

@@ -174,7 +174,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
         version: env!("CARGO_PKG_VERSION"),
         command_line: provenance::command_line(),
         started,
-        vocabulary: panel(&overlap, &draft.tokenizer, &target.tokenizer),
+        vocabulary: panel(&overlap, (&draft.name, &draft.tokenizer), &target.tokenizer),
         coverage: Coverage::new(&overlap, (&draft, &by_draft), (&target, &by_target)),
         mass,
         mass_missing,
@@ -199,8 +199,9 @@ fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-fn panel(overlap: &Overlap, draft: &Tokenizer, target: &Tokenizer) -> VocabularyPanel {
-    VocabularyPanel::new(overlap.coverage(draft.vocabulary(), target.vocabulary()))
+fn panel(overlap: &Overlap, draft: (&str, &Tokenizer), target: &Tokenizer) -> VocabularyPanel {
+    let (name, draft) = draft;
+    VocabularyPanel::new(name, overlap.coverage(draft.vocabulary(), target.vocabulary()))
 }
 
 impl SideInfo {

@@ -1,14 +1,14 @@
 //! Two runs on the same prompts, compared prompt by prompt: the difference of each figure with its
 //! interval. Reads what runs wrote; runs nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::record::{Estimate, PLAIN, Record, Report, SCHEMA};
-use crate::statistics::{Clusters, Difference, Interval, Quotient, Resampling, intervals};
+use super::paired::{figures, sums};
+use super::record::{CaseSettings, Estimate, Figure, Record, Report, SCHEMA};
+use crate::statistics::Resampling;
 
 /// A run that was read back.
 pub struct Run {
@@ -20,14 +20,14 @@ pub struct Run {
     pub records: Vec<Record>,
 }
 
-/// Two runs and how they differ.
+/// Two cases of runs and how they differ.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The first run.
+    /// The first.
     pub a: Compared,
-    /// The second run.
+    /// The second.
     pub b: Compared,
     /// Prompts that both have.
     pub prompts: usize,
@@ -52,33 +52,11 @@ pub struct Compared {
     pub temperature: f64,
 }
 
-/// A figure of both runs over the prompts that both have.
-#[derive(Clone, Debug, Serialize)]
-pub struct Figure {
-    /// Its name, as in `report.json`.
-    pub name: &'static str,
-    /// Of the first run.
-    pub a: Option<f64>,
-    /// Of the second run.
-    pub b: Option<f64>,
-    /// The second less the first, with its paired 95 % interval.
-    pub difference: Estimate,
+/// The one field that every version of a report has.
+#[derive(Deserialize)]
+struct Versioned {
+    schema: u32,
 }
-
-impl Figure {
-    /// Whether the interval leaves out zero.
-    pub fn is_shown(&self) -> bool {
-        let Estimate { low, high, .. } = self.difference;
-        low.is_some_and(|low| low > 0.0) || high.is_some_and(|high| high < 0.0)
-    }
-}
-
-// Columns of a prompt's sums, first of one run, then of the other.
-const ACCEPTED: usize = 0;
-const CANDIDATES: usize = 1;
-const STEP_TOKENS: usize = 2;
-const STEPS: usize = 3;
-const COLUMNS: usize = 4;
 
 impl Run {
     /// Reads the folder of a run.
@@ -89,8 +67,17 @@ impl Run {
                 format!("{}: no run of spec bench; name the folder of its --out", path.display())
             })
         };
-        let report = serde_json::from_str(&text("report.json")?)
-            .with_context(|| format!("{}/report.json is of another version", folder.display()))?;
+        let report = text("report.json")?;
+        let damaged = || format!("{}/report.json is damaged", folder.display());
+        let Versioned { schema } = serde_json::from_str(&report).with_context(damaged)?;
+        if schema != SCHEMA {
+            bail!(
+                "{}/report.json has schema {schema}, and this program reads {SCHEMA}; run the bench \
+                 again, or use the version that wrote it",
+                folder.display()
+            );
+        }
+        let report = serde_json::from_str(&report).with_context(damaged)?;
         let records = text("records.jsonl")?
             .lines()
             .map(serde_json::from_str)
@@ -100,112 +87,100 @@ impl Run {
     }
 
     /// Cases that speculate.
-    fn cases(&self) -> BTreeSet<&str> {
-        let cases = self.records.iter().map(|record| record.case.as_str());
-        cases.filter(|case| *case != PLAIN).collect()
+    pub fn cases(&self) -> Vec<(&str, &CaseSettings)> {
+        let cases = self.report.cases.iter().filter(|case| !case.settings.is_plain());
+        cases.map(|case| (case.case.as_str(), &case.settings)).collect()
     }
 
-    fn compared(&self, case: &str) -> Compared {
-        let header = &self.report.header;
+    /// A case by its name.
+    pub fn case(&self, name: &str) -> Result<(&str, &CaseSettings)> {
+        let found = self.cases().into_iter().find(|(own, _)| *own == name);
+        found.with_context(|| {
+            let names: Vec<&str> = self.cases().into_iter().map(|(own, _)| own).collect();
+            format!("{} has no case `{name}`; it has {}", self.path, names.join(", "))
+        })
+    }
+
+    fn compared(&self, (case, settings): (&str, &CaseSettings)) -> Compared {
         Compared {
             path: self.path.clone(),
-            draft: header.draft.name.clone(),
-            target: header.target.name.clone(),
+            draft: settings.draft.clone(),
+            target: self.report.header.target.name.clone(),
             case: case.to_owned(),
-            gamma: header.settings.gamma,
-            temperature: header.settings.temperature,
+            gamma: settings.gamma,
+            temperature: settings.temperature,
         }
-    }
-
-    /// Sums of each prompt of a case, and its category.
-    fn sums(&self, case: &str) -> BTreeMap<usize, (String, [f64; COLUMNS])> {
-        let mut prompts = BTreeMap::new();
-        for record in self.records.iter().filter(|record| record.case == case) {
-            let (_, sums) = prompts
-                .entry(record.prompt_index)
-                .or_insert_with(|| (record.category.clone(), [0.0; COLUMNS]));
-            let counts = &record.counts;
-            sums[ACCEPTED] += counts.num_accepted_draft_tokens as f64;
-            sums[CANDIDATES] += counts.num_draft_tokens as f64;
-            sums[STEP_TOKENS] += counts.num_step_tokens as f64;
-            sums[STEPS] += counts.steps() as f64;
-        }
-        prompts
     }
 }
 
-/// Compares two runs: their only case each, or the one that both have.
-pub fn compare(a: &Run, b: &Run, resampling: Resampling) -> Result<Comparison> {
+/// Compares two runs: the cases named, else their only case each, or the one that both have.
+pub fn compare(
+    (a, first): (&Run, Option<&str>),
+    (b, second): (&Run, Option<&str>),
+    resampling: Resampling,
+) -> Result<Comparison> {
     let (ours, theirs) = (&a.report.header, &b.report.header);
     if ours.prompts.sha256 != theirs.prompts.sha256 {
         bail!("{} and {} ran different prompts, which cannot be paired", a.path, b.path);
     }
-    if ours.target.name != theirs.target.name {
+    let (target, other) = (&ours.target, &theirs.target);
+    if target.name != other.name || target.weights_sha256 != other.weights_sha256 {
         bail!(
             "{} and {} have different targets, {} and {}; the difference would be theirs",
             a.path,
             b.path,
-            ours.target.name,
-            theirs.target.name
+            target.name,
+            other.name
         );
     }
-    let (first, second) = cases(a, b)?;
-    let (sums, mut others) = (a.sums(first), b.sums(second));
-    let mut rows = Vec::new();
-    for (index, (category, own)) in sums {
-        if let Some((_, other)) = others.remove(&index) {
-            rows.push((category, [own, other].concat()));
-        }
-    }
-    if rows.is_empty() {
+    let (first, second) = match (first, second) {
+        (Some(first), Some(second)) => (a.case(first)?, b.case(second)?),
+        (Some(first), None) => (a.case(first)?, only(b, first)?),
+        (None, Some(second)) => (only(a, second)?, b.case(second)?),
+        (None, None) => common(a, b)?,
+    };
+    let (prompts, figures) =
+        figures(sums(&a.records, first.0), sums(&b.records, second.0), resampling);
+    if prompts == 0 {
         bail!("{} and {} have no prompt in common", a.path, b.path);
     }
-    let prompts = rows.len();
-    let clusters = Clusters::new(rows);
-    Ok(Comparison {
-        schema: SCHEMA,
-        a: a.compared(first),
-        b: b.compared(second),
-        prompts,
-        figures: figures(&clusters, resampling),
-    })
+    let (a, b) = (a.compared(first), b.compared(second));
+    Ok(Comparison { schema: SCHEMA, a, b, prompts, figures })
 }
 
-fn cases<'a>(a: &'a Run, b: &'a Run) -> Result<(&'a str, &'a str)> {
+/// The only case of a run, or the one of that name.
+fn only<'a>(run: &'a Run, name: &str) -> Result<(&'a str, &'a CaseSettings)> {
+    match run.cases()[..] {
+        [only] => Ok(only),
+        _ => run.case(name),
+    }
+}
+
+type Named<'a> = (&'a str, &'a CaseSettings);
+
+fn common<'a>(a: &'a Run, b: &'a Run) -> Result<(Named<'a>, Named<'a>)> {
     let (ours, theirs) = (a.cases(), b.cases());
-    if let (1, 1, Some(first), Some(second)) =
-        (ours.len(), theirs.len(), ours.first(), theirs.first())
-    {
-        return Ok((first, second));
+    if let ([first], [second]) = (&ours[..], &theirs[..]) {
+        return Ok((*first, *second));
     }
-    let common: Vec<&str> = ours.intersection(&theirs).copied().collect();
+    let same = |own: &&Named<'a>| theirs.iter().any(|other| other.0 == own.0);
+    let common: Vec<&Named<'a>> = ours.iter().filter(same).collect();
     match common[..] {
-        [case] => Ok((case, case)),
-        _ => bail!("{} and {} have no single case in common to compare", a.path, b.path),
+        [(name, _)] => Ok((a.case(name)?, b.case(name)?)),
+        _ => {
+            let names = |cases: &[Named<'_>]| {
+                cases.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+            };
+            bail!(
+                "{} and {} have no single case in common to compare; name them, as RUN:CASE: {} and \
+                 {}",
+                a.path,
+                b.path,
+                names(&ours),
+                names(&theirs)
+            )
+        }
     }
-}
-
-fn figures(clusters: &Clusters, resampling: Resampling) -> Vec<Figure> {
-    let pair = |over: usize, under: usize| Difference {
-        from: Quotient::ratio(over, under),
-        to: Quotient::ratio(COLUMNS + over, COLUMNS + under),
-    };
-    let differences = [pair(ACCEPTED, CANDIDATES), pair(STEP_TOKENS, STEPS)];
-    let names = ["draft_acceptance_rate", "mean_acceptance_length"];
-    let totals = clusters.totals();
-    let found = intervals(clusters, &differences, resampling, "comparison");
-    names
-        .into_iter()
-        .zip(differences.iter().zip(found))
-        .map(|(name, (difference, interval))| {
-            let (a, b) = (difference.from.value(&totals), difference.to.value(&totals));
-            let value = a.zip(b).map(|(a, b)| b - a);
-            let limit = |pick: fn(Interval) -> f64| interval.map(pick);
-            let difference =
-                Estimate { value, low: limit(|own| own.low), high: limit(|own| own.high) };
-            Figure { name, a, b, difference }
-        })
-        .collect()
 }
 
 /// The comparison as a table.
@@ -219,12 +194,8 @@ pub fn render(comparison: &Comparison) -> String {
     };
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |own| format!("{own:.4}"));
     let line = |figure: &Figure| {
-        let name = match figure.name {
-            "draft_acceptance_rate" => "acceptance rate, pooled",
-            _ => "mean acceptance length",
-        };
         let (a, b) = (number(figure.a), number(figure.b));
-        format!("{name:24}A {a}   B {b}   B - A {}", in_words(figure))
+        format!("{:24}A {a}   B {b}   B - A {}", label(&figure.name), in_words(figure))
     };
     let mut lines = vec![side("A", a), side("B", b)];
     lines.push(format!("{prompts} prompts that both ran, paired; [low, high] is 95 %"));
@@ -233,7 +204,19 @@ pub fn render(comparison: &Comparison) -> String {
     lines.join("\n") + "\n"
 }
 
-fn in_words(figure: &Figure) -> String {
+/// What people call a figure.
+pub fn label(name: &str) -> &str {
+    match name {
+        "draft_acceptance_rate" => "acceptance rate, pooled",
+        "mean_acceptance_length" => "mean acceptance length",
+        "target_tokens_per_second" => "tokens/s",
+        "speedup" => "speed-up",
+        other => other,
+    }
+}
+
+/// A paired difference, and that none is shown where none is.
+pub fn in_words(figure: &Figure) -> String {
     let Estimate { value, low, high } = figure.difference;
     let (Some(value), Some(low), Some(high)) = (value, low, high) else {
         return "unknown: too few prompts for an interval".to_owned();

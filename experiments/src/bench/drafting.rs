@@ -1,24 +1,24 @@
 //! Who drafts in a run: a model, or the text itself. Runs nothing.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use target::costs::measure;
 use target::pace::Pace;
 use target::propose::siblings::Siblings;
 use target::propose::{Limiting, Ngram, Paced, slem};
-use target::{Method, Proposer};
+use target::{Method, Prompt, Proposer};
 
-use super::Plan;
-use super::fit::Fitted;
-use super::record::ModelInfo;
-use crate::source::Loaded;
+use super::fit::Reader;
+use super::record::{CaseSettings, ModelInfo};
+use super::{CasePlan, Plan};
+use crate::source::{Described, Loaded};
 
 /// The name of the draft that is no model.
 pub const NGRAM: &str = "ngram";
 
-/// The draft of a run.
+/// A draft of a run, its weights left out.
 pub enum Drafting {
     /// A model.
-    Model(Box<Loaded>),
+    Model(Box<Described>),
     /// What followed the same tokens before.
     Ngram,
 }
@@ -43,7 +43,7 @@ impl Chosen {
     }
 
     /// The most candidates of a round, and what they limit, where the plan leaves their number open.
-    pub fn most(self, plan: &Plan) -> Option<(usize, Limiting)> {
+    fn most(self, plan: &CasePlan) -> Option<(usize, Limiting)> {
         let branches = self.siblings(plan).count.is_none() || self.method == Some(Method::Tree);
         if branches {
             let auto = plan.auto.nodes || plan.auto.gamma;
@@ -53,45 +53,64 @@ impl Chosen {
     }
 
     /// Candidates of each place.
-    pub fn siblings(self, plan: &Plan) -> Siblings {
+    fn siblings(self, plan: &CasePlan) -> Siblings {
         self.method.map_or_else(Siblings::default, |method| method.siblings(plan.siblings))
     }
 
     /// What becomes of a drafted text's last token.
-    pub fn tail_policy(self) -> &'static str {
+    fn tail_policy(self) -> &'static str {
         match self.method {
             Some(Method::Slem) => slem::TAIL_POLICY,
             _ => "none: candidates are target tokens",
         }
     }
+
+    /// The case's settings in a report, for a draft of this name.
+    pub fn settings(self, plan: &CasePlan, draft: &str) -> CaseSettings {
+        CaseSettings {
+            draft: draft.to_owned(),
+            method: self.name().to_owned(),
+            method_reason: self.reason.to_owned(),
+            verification: plan.verification,
+            gamma: plan.gamma,
+            auto: self.most(plan).is_some(),
+            tree: self.reads_many().then_some(plan.size),
+            siblings: self.siblings(plan),
+            temperature: plan.temperature,
+            draft_temperature: plan.draft_temperature,
+            tail_policy: self.tail_policy().to_owned(),
+        }
+    }
 }
 
 impl Drafting {
-    /// Opens the draft of a plan.
-    pub fn open(plan: &Plan) -> Result<Self> {
-        if plan.draft != NGRAM {
-            let draft = plan.sources.open("draft", &plan.draft, plan.compute)?;
-            return Ok(Self::Model(Box::new(draft)));
+    /// Opens a draft of a plan.
+    pub fn open(plan: &Plan, name: &str) -> Result<Self> {
+        if name != NGRAM {
+            return Ok(Self::Model(Box::new(plan.sources.describe("draft", name)?)));
         }
-        if let Some(method) = plan.method {
+        let asked = plan.cases.iter().filter(|case| case.draft == NGRAM).find_map(|own| own.method);
+        if let Some(method) = asked {
             bail!("--draft ngram is a method of its own; leave --method {method} away");
         }
         Ok(Self::Ngram)
     }
 
     /// What reads prompts on the draft's side.
-    pub fn reader<'a>(&'a self, target: &'a Loaded) -> &'a Loaded {
+    pub fn reader<'a>(&'a self, target: &'a Loaded) -> Reader<'a> {
         match self {
-            Self::Model(draft) => draft,
-            Self::Ngram => target,
+            Self::Model(draft) => {
+                Reader { tokenizer: &draft.tokenizer, folder: &draft.located.folder }
+            }
+            Self::Ngram => Reader::of(target),
         }
     }
 
     /// What reports say of it.
-    pub fn info(&self, target: &Loaded) -> ModelInfo {
+    pub fn info(&self, target: &Loaded) -> Result<ModelInfo> {
         match self {
-            Self::Model(draft) => draft.info.clone(),
-            Self::Ngram => ModelInfo {
+            Self::Model(draft) => draft.info().with_hashes(&draft.located.folder),
+            Self::Ngram => Ok(ModelInfo {
                 name: NGRAM.to_owned(),
                 path: String::new(),
                 source: "the text itself".to_owned(),
@@ -99,39 +118,42 @@ impl Drafting {
                 architecture: "prompt lookup".to_owned(),
                 parameters: 0,
                 ..target.info.clone()
-            },
+            }),
         }
     }
 
-    /// The method of a plan, or the one for the pair.
-    pub fn choose(&self, plan: &Plan, target: &Loaded) -> Chosen {
+    /// The method of a case, or the one for the pair.
+    pub fn choose(&self, plan: &CasePlan, target: &Loaded) -> Chosen {
         match (self, plan.method) {
             (Self::Ngram, _) => Chosen { method: None, reason: "the draft is no model" },
             (_, Some(method)) => Chosen { method: Some(method), reason: "asked for" },
             (Self::Model(draft), None) => {
-                let (method, reason) = Method::best_for(&draft.side, &target.side);
+                let theirs = target.side.tokenizer.vocabulary();
+                let (method, reason) = Method::best_for(draft.tokenizer.vocabulary(), theirs);
                 Chosen { method: Some(method), reason }
             }
         }
     }
 
-    /// What proposes; at its own pace where the plan leaves the number of candidates open, after passes of
-    /// the target behind a prompt have been timed.
+    /// What proposes in a case; at its own pace where that leaves the number of candidates open, after
+    /// passes of the target behind a prompt have been timed.
     pub fn proposer(
-        self,
+        &self,
         chosen: Chosen,
-        plan: &Plan,
+        (plan, case): (&Plan, &CasePlan),
         target: &mut Loaded,
-        prompt: &Fitted,
+        prompt: &Prompt,
     ) -> Result<Box<dyn Proposer>> {
         let proposer: Box<dyn Proposer> = match (self, chosen.method) {
             (Self::Model(draft), Some(method)) => {
-                method.proposer(draft.side, &target.side, plan.proposing())?
+                let load = Loaded::load(&case.draft, draft.located.clone(), plan.compute);
+                let side = load.with_context(|| format!("cannot load the draft `{}`", case.draft));
+                method.proposer(side?.side, &target.side, case.proposing())?
             }
             _ => Box::new(Ngram::default()),
         };
-        let Some((most, limiting)) = chosen.most(plan) else { return Ok(proposer) };
-        let passes = measure(&mut target.side, prompt.pair.target.ids(), most)?;
+        let Some((most, limiting)) = chosen.most(case) else { return Ok(proposer) };
+        let passes = measure(&mut target.side, prompt.target.ids(), most)?;
         Ok(Box::new(Paced::new(proposer, Pace::new(most, passes), limiting)))
     }
 }

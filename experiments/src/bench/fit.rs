@@ -2,6 +2,7 @@
 //! and those that a tokenizer cannot express are counted by category. Runs no model.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use align::{Context, Tokenizer};
 use anyhow::{Context as _, Result, bail};
@@ -14,12 +15,35 @@ use crate::prompts::{Prompt, PromptFile, take_evenly};
 use crate::source::Loaded;
 use crate::template::ChatTemplate;
 
+/// One side that reads prompts.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Its tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// The folder of its model, where its chat template is.
+    pub folder: &'a Path,
+}
+
+impl<'a> Reader<'a> {
+    /// The side of a loaded model.
+    pub fn of(model: &'a Loaded) -> Self {
+        Self { tokenizer: &model.side.tokenizer, folder: &model.located.folder }
+    }
+}
+
 /// A prompt that will be run.
 pub struct Fitted {
     /// The prompt.
     pub prompt: Prompt,
-    /// As both sides read it.
-    pub pair: Pair,
+    /// As the target and each of the drafts read it.
+    pub pairs: Vec<Pair>,
+}
+
+impl Fitted {
+    /// As the target and the first draft read it.
+    pub fn pair(&self) -> &Pair {
+        &self.pairs[0]
+    }
 }
 
 /// The prompts of a run.
@@ -40,10 +64,18 @@ pub struct Reading {
     pub expressible: bool,
 }
 
-/// What becomes of a prompt.
-enum Fate {
-    Fits { pair: Pair, truncated: bool },
+/// What becomes of a text.
+pub enum Fate {
+    /// It can be run.
+    Fits {
+        /// As the target and each of the drafts read it.
+        pairs: Vec<Pair>,
+        /// Whether its beginning was cut off.
+        truncated: bool,
+    },
+    /// It is too long for the target's context.
     TooLong,
+    /// It holds characters that a tokenizer lacks.
     Inexpressible,
 }
 
@@ -51,12 +83,12 @@ enum Fate {
 pub fn choose(
     plan: &Plan,
     file: PromptFile,
-    draft: &Loaded,
+    drafts: &[Reader<'_>],
     target: &Loaded,
 ) -> Result<(PromptsInfo, Vec<Fitted>)> {
     let PromptFile { source, sha256, prompts } = file;
     let total = prompts.len();
-    let mut selection = select(plan, prompts, draft, target)?;
+    let mut selection = select(plan, prompts, drafts, target)?;
     if let Some(limit) = plan.limit {
         let fitted = std::mem::take(&mut selection.fitted);
         selection.fitted = take_evenly(fitted, limit, |fitted| fitted.prompt.category.clone());
@@ -65,7 +97,10 @@ pub fn choose(
         bail!("none of the {total} prompts of {source} can be run: {}", reasons(&selection));
     }
     let Selection { fitted, skipped, truncated } = selection;
-    Ok((PromptsInfo { source, sha256, total, run: fitted.len(), skipped, truncated }, fitted))
+    let run = fitted.len();
+    let info =
+        PromptsInfo { source, sha256, total, run, skipped, truncated, later_turns_left_out: 0 };
+    Ok((info, fitted))
 }
 
 fn reasons(selection: &Selection) -> String {
@@ -77,29 +112,26 @@ fn reasons(selection: &Selection) -> String {
     )
 }
 
-/// Encodes prompts for a pair and leaves out what does not fit.
+/// Encodes prompts for all sides and leaves out what does not fit.
 pub fn select(
     plan: &Plan,
     prompts: Vec<Prompt>,
-    draft: &Loaded,
+    drafts: &[Reader<'_>],
     target: &Loaded,
 ) -> Result<Selection> {
-    let templates = match plan.template {
-        Template::None => None,
-        Template::Auto => ChatTemplate::read(&draft.located.folder)?
-            .zip(ChatTemplate::read(&target.located.folder)?),
-    };
-    let fitting = Fitting { plan, draft, target, templates };
+    let fitting = Fitting::new(plan, Reader::of(target), drafts)?;
+    let context = target.side.session.model().context();
+    let tokenizer = &target.side.tokenizer;
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut selection = Selection { fitted: Vec::new(), skipped: Vec::new(), truncated: 0 };
     for prompt in prompts {
         let skipped = counts.entry(prompt.category.clone()).or_default();
-        match fitting.fit(&prompt)? {
+        match fitting.fit((tokenizer, context), drafts, &prompt, &[&prompt.text])? {
             Fate::TooLong => skipped.0 += 1,
             Fate::Inexpressible => skipped.1 += 1,
-            Fate::Fits { pair, truncated } => {
+            Fate::Fits { pairs, truncated } => {
                 selection.truncated += usize::from(truncated);
-                selection.fitted.push(Fitted { prompt, pair });
+                selection.fitted.push(Fitted { prompt, pairs });
             }
         }
     }
@@ -111,57 +143,100 @@ pub fn select(
     Ok(selection)
 }
 
-/// What decides whether a prompt fits.
-struct Fitting<'a> {
-    plan: &'a Plan,
-    draft: &'a Loaded,
-    target: &'a Loaded,
-    /// The draft's and the target's, where both have one.
-    templates: Option<(ChatTemplate, ChatTemplate)>,
+/// What decides whether a text fits.
+pub struct Fitting {
+    long_prompts: LongPrompts,
+    max_new: usize,
+    /// The target's and the drafts', where all have one.
+    templates: Option<(ChatTemplate, Vec<ChatTemplate>)>,
 }
 
-impl Fitting<'_> {
-    fn fit(&self, prompt: &Prompt) -> Result<Fate> {
+impl Fitting {
+    /// The rules of a plan.
+    pub fn new(plan: &Plan, target: Reader<'_>, drafts: &[Reader<'_>]) -> Result<Self> {
+        let templates = match plan.template {
+            Template::None => None,
+            Template::Auto => {
+                let own = drafts.iter().map(|draft| ChatTemplate::read(draft.folder));
+                let own: Option<Vec<ChatTemplate>> = own.collect::<Result<_>>()?;
+                ChatTemplate::read(target.folder)?.zip(own)
+            }
+        };
+        Ok(Self { long_prompts: plan.long_prompts, max_new: plan.max_new, templates })
+    }
+
+    /// What becomes of a conversation, the user's message first and last, for a target with some context.
+    /// Where there is no template for all sides, messages stand one behind the other.
+    pub fn fit(
+        &self,
+        (target, context): (&Tokenizer, usize),
+        drafts: &[Reader<'_>],
+        prompt: &Prompt,
+        said: &[&str],
+    ) -> Result<Fate> {
         if prompt.text.is_empty() {
             bail!("the prompt `{}` is empty: there is nothing to continue; remove it", prompt.id);
         }
         let chat = self.templates.as_ref().filter(|_| prompt.is_chat);
-        let (for_draft, for_target) = (chat.map(|t| &t.0), chat.map(|t| &t.1));
-        let tokenizer = &self.target.side.tokenizer;
-        let context = self.target.side.session.model().context();
-        let room = context.saturating_sub(self.plan.max_new);
-        let mut target = read(tokenizer, for_target, &prompt.text)?;
-        let mut text = prompt.text.clone();
-        let length = target.context.ids().len();
+        let room = context.saturating_sub(self.max_new);
+        let mut own = read_said(target, chat.map(|templates| &templates.0), said)?;
+        let length = own.context.ids().len();
         let is_long = length > room;
+        let mut text = said.join(BETWEEN);
         if is_long {
-            match self.plan.long_prompts {
+            match self.long_prompts {
                 LongPrompts::Skip => return Ok(Fate::TooLong),
                 LongPrompts::Error => bail!(
                     "the prompt `{}` has {length} target tokens, and with --max-new {} the context \
                      of {context} leaves room for {room}; use --long-prompts skip or truncate-left",
                     prompt.id,
-                    self.plan.max_new,
+                    self.max_new,
                 ),
                 LongPrompts::TruncateLeft => {
-                    text = cut(tokenizer, &target.context, room, prompt)?;
-                    target = read(tokenizer, None, &text)?;
+                    text = cut(target, (&own.context, &text), room, prompt)?;
+                    own = read(target, None, &text)?;
                 }
             }
         }
-        let draft = read(&self.draft.side.tokenizer, for_draft.filter(|_| !is_long), &text)?;
-        if !(target.expressible && draft.expressible) {
+        let mut expressible = own.expressible;
+        let mut pairs = Vec::new();
+        for (index, draft) in drafts.iter().enumerate() {
+            let template = chat.map(|templates| &templates.1[index]).filter(|_| !is_long);
+            let reading = match template {
+                Some(_) => read_said(draft.tokenizer, template, said)?,
+                None => read(draft.tokenizer, None, &text)?,
+            };
+            expressible &= reading.expressible;
+            pairs.push(Pair { target: own.context.clone(), draft: reading.context });
+        }
+        if !expressible {
             return Ok(Fate::Inexpressible);
         }
-        let pair = Pair { target: target.context, draft: draft.context };
-        Ok(Fate::Fits { pair, truncated: is_long })
+        Ok(Fate::Fits { pairs, truncated: is_long })
+    }
+}
+
+/// What stands between messages where no template renders them.
+const BETWEEN: &str = "\n\n";
+
+fn read_said(
+    tokenizer: &Tokenizer,
+    template: Option<&ChatTemplate>,
+    said: &[&str],
+) -> Result<Reading> {
+    match template {
+        Some(template) => {
+            let ids = tokenizer.encode_reference(&template.render(said)?, false)?;
+            Ok(Reading { context: Context::of_ids(ids), expressible: true })
+        }
+        None => read(tokenizer, None, &said.join(BETWEEN)),
     }
 }
 
 /// Reads a prompt as one side does: by its chat template, or as raw text.
 pub fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) -> Result<Reading> {
     if let Some(template) = template {
-        let ids = tokenizer.encode_reference(&template.render(text)?, false)?;
+        let ids = tokenizer.encode_reference(&template.render(&[text])?, false)?;
         return Ok(Reading { context: Context::of_ids(ids), expressible: true });
     }
     let encoding = tokenizer.encode(text.as_bytes())?;
@@ -171,13 +246,18 @@ pub fn read(tokenizer: &Tokenizer, template: Option<&ChatTemplate>, text: &str) 
 }
 
 /// The end of a raw prompt that fits into `room` target tokens, cut where a token begins.
-fn cut(tokenizer: &Tokenizer, context: &Context, room: usize, prompt: &Prompt) -> Result<String> {
+fn cut(
+    tokenizer: &Tokenizer,
+    (context, text): (&Context, &str),
+    room: usize,
+    prompt: &Prompt,
+) -> Result<String> {
     let length = context.ids().len();
     // A token more for the space that some tokenizers put in front of a text.
     let keep = room.saturating_sub(tokenizer.prefix().len() + 1);
     for first in length.saturating_sub(keep)..length {
         let start = context.start_of(first);
-        if let Some(text) = prompt.text.get(start..)
+        if let Some(text) = text.get(start..)
             && tokenizer.prefix().len() + tokenizer.encode(text.as_bytes())?.ids.len() <= room
             && !text.is_empty()
         {

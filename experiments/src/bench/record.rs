@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use target::Verification;
 use target::propose::siblings::Siblings;
 use target::propose::tree::Size;
-pub use target::{Finish, Seconds, Tally as Counts};
+pub use target::{Finish, PassTimes, Seconds, Tally as Counts};
 
 use serde::{Deserialize, Serialize};
 
 /// Version of the schema of records and reports.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
-/// The case that decodes with the target alone.
+/// The method that decodes with the target alone.
 pub const PLAIN: &str = "plain";
 
 /// What a JSON object is, so that a file tells by itself.
@@ -37,12 +37,21 @@ pub struct Record {
     pub schema: u32,
     /// [`Kind::Record`].
     pub kind: Kind,
-    /// [`PLAIN`] or the name of the method.
+    /// The header's `run`: which run it is of.
+    pub run: String,
+    /// The name of its case in the report.
     pub case: String,
-    /// The method of the run, also in its plain records.
+    /// What decides the case, as a hash: records of equal keys may be pooled.
+    pub case_key: String,
+    /// The draft; empty in plain records.
+    pub draft: String,
+    /// [`PLAIN`] or the name of the method.
     pub method: String,
-    /// Candidate target tokens a step.
+    /// Candidate target tokens a step; 0 in plain records.
     pub gamma: usize,
+    /// Candidates of a tree, where the draft reads several texts at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_nodes: Option<usize>,
     /// Temperature of the target.
     pub temperature: f64,
     /// Place of the prompt in the prompt file, from 0.
@@ -53,6 +62,9 @@ pub struct Record {
     pub category: String,
     /// Which repeat of the prompt, from 0.
     pub repeat: u32,
+    /// Which turn of the conversation, from 0.
+    #[serde(default)]
+    pub turn: u32,
     /// The header's notes on the two models, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -70,6 +82,12 @@ pub struct Record {
     pub counts: Counts,
     /// Wall time.
     pub seconds: Seconds,
+    /// Time of the target's passes by their number of candidates.
+    #[serde(default)]
+    pub verify_passes: PassTimes,
+    /// Whether the text ends in a repetition: its last tokens are the same few again and again.
+    #[serde(default)]
+    pub repeats_itself: bool,
     /// Comparison with plain greedy decoding; `None` above temperature 0 and in plain records.
     pub greedy: Option<GreedyCheck>,
 }
@@ -112,12 +130,19 @@ pub struct Report {
     pub header: Header,
     /// The meaning of each name below.
     pub definitions: BTreeMap<String, String>,
-    /// How far the two vocabularies overlap.
-    pub vocabulary: Option<VocabularyPanel>,
-    /// [`PLAIN`] first, then the methods.
+    /// How far each draft's vocabulary and the target's overlap.
+    pub vocabularies: Vec<VocabularyPanel>,
+    /// Plain decoding at each temperature, then the methods.
     pub cases: Vec<CaseSummary>,
+    /// Each method's case against the first one at its temperature, on the same prompts.
+    #[serde(default)]
+    pub differences: Vec<CaseDifference>,
     /// False while the run goes on.
     pub complete: bool,
+    /// Seconds of a pass of the target by its number of candidates, measured behind a prompt when all else
+    /// was done.
+    #[serde(default)]
+    pub verify_curve: PassTimes,
     /// What the reader should know before using the figures.
     pub warnings: Vec<String>,
     /// Peak memory.
@@ -128,8 +153,12 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
+    /// A hash of this header that names the run.
+    pub run: String,
     /// Version of this program.
     pub version: String,
+    /// The commit that it was built from; `None` where it was not built from a repository.
+    pub git_commit: Option<String>,
     /// The command line, argument by argument.
     pub command_line: Vec<String>,
     /// Start of the run, RFC 3339.
@@ -138,27 +167,43 @@ pub struct Header {
     pub seed: u64,
     /// Device of the models.
     pub device: String,
+    /// The processor, as the operating system names it.
+    pub processor: String,
     /// Number format of the models.
     pub dtype: String,
     /// CPU threads.
     pub threads: usize,
     /// Version of libtorch.
     pub torch: String,
-    /// The draft model.
-    pub draft: ModelInfo,
+    /// The draft models.
+    pub drafts: Vec<ModelInfo>,
     /// The target model.
     pub target: ModelInfo,
-    /// The settings of the run.
+    /// What all cases have in common.
     pub settings: Settings,
     /// The prompts of the run.
     pub prompts: PromptsInfo,
+    /// The trace that was replayed in the target's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceInfo>,
+}
+
+/// A recorded target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceInfo {
+    /// Its file.
+    pub path: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
 }
 
 impl Header {
-    /// The notes on the two models.
+    /// The notes on the models.
     pub fn note(&self) -> Option<String> {
         let of = |model: &ModelInfo| Some(format!("{}: {}", model.name, model.note.as_ref()?));
-        let notes: Vec<String> = [&self.draft, &self.target].into_iter().filter_map(of).collect();
+        let models = self.drafts.iter().chain([&self.target]);
+        let notes: Vec<String> = models.filter_map(of).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 }
@@ -187,12 +232,19 @@ pub struct ModelInfo {
     pub context: usize,
     /// Kind of its tokenizer.
     pub tokenizer: String,
+    /// SHA-256 of its weights, in hexadecimal; of several files that of their hashes, in the order of
+    /// their names. `None` for a draft that is no model.
+    pub weights_sha256: Option<String>,
+    /// SHA-256 of the files of its tokenizer, likewise.
+    pub tokenizer_sha256: Option<String>,
 }
 
-/// The settings of the run, as resolved.
+/// What decides one case of a run, as resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct CaseSettings {
+    /// The draft's name; empty for plain decoding.
+    pub draft: String,
     /// The method of speculation.
     pub method: String,
     /// Who or what chose it.
@@ -215,6 +267,38 @@ pub struct Settings {
     pub temperature: f64,
     /// Temperature of the draft.
     pub draft_temperature: f64,
+    /// What is done with candidates at the end of a proposal that may yet change.
+    pub tail_policy: String,
+}
+
+impl CaseSettings {
+    /// Plain decoding.
+    pub fn plain(temperature: f64) -> Self {
+        Self {
+            draft: String::new(),
+            method: PLAIN.to_owned(),
+            method_reason: "the target alone".to_owned(),
+            verification: Verification::default(),
+            gamma: 0,
+            auto: false,
+            tree: None,
+            siblings: Siblings::default(),
+            temperature,
+            draft_temperature: temperature,
+            tail_policy: String::new(),
+        }
+    }
+
+    /// Whether it decodes with the target alone.
+    pub fn is_plain(&self) -> bool {
+        self.method == PLAIN
+    }
+}
+
+/// The settings that all cases of a run have in common, as resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
     /// Number of the likeliest tokens kept.
     pub top_k: Option<usize>,
     /// Probability mass of the likeliest tokens kept.
@@ -233,8 +317,6 @@ pub struct Settings {
     pub long_prompts: String,
     /// How prompts are rendered.
     pub template: String,
-    /// What is done with candidates at the end of a proposal that may yet change.
-    pub tail_policy: String,
     /// Prompts at most, evenly from the categories.
     pub limit: Option<usize>,
 }
@@ -255,6 +337,9 @@ pub struct PromptsInfo {
     pub skipped: Vec<Skipped>,
     /// Prompts cut to fit.
     pub truncated: usize,
+    /// Later turns of conversations that did not fit.
+    #[serde(default)]
+    pub later_turns_left_out: usize,
 }
 
 /// Prompts of a category that were left out.
@@ -270,9 +355,11 @@ pub struct Skipped {
 }
 
 /// How far the two vocabularies overlap.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VocabularyPanel {
+    /// The draft.
+    pub draft: String,
     /// Tokens of the draft.
     pub draft_tokens: usize,
     /// Tokens of the target.
@@ -287,9 +374,10 @@ pub struct VocabularyPanel {
 
 impl VocabularyPanel {
     /// The counts with their shares.
-    pub fn new(coverage: Coverage) -> Self {
+    pub fn new(draft: &str, coverage: Coverage) -> Self {
         let Coverage { draft_tokens, target_tokens, shared } = coverage;
         Self {
+            draft: draft.to_owned(),
             draft_tokens,
             target_tokens,
             shared,
@@ -313,8 +401,15 @@ pub struct PeakMemory {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSummary {
-    /// [`PLAIN`] or the name of the method.
+    /// Its name, which no other case of the run has.
     pub case: String,
+    /// What decides it.
+    pub settings: CaseSettings,
+    /// What passes took, and the speed-up that this foretells; `None` for plain decoding.
+    pub costs: Option<Costs>,
+    /// The columns of Spec-Bench's leaderboard, where its questions were run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_bench: Option<SpecBench>,
     /// Over all prompts.
     pub overall: Metrics,
     /// Over the prompts of each category.
@@ -337,6 +432,8 @@ pub struct Metrics {
     pub draft_acceptance_rate_prompt_mean: Estimate,
     /// Tokens emitted by steps / steps.
     pub mean_acceptance_length: Estimate,
+    /// Candidates accepted / steps: the same without the correction or bonus.
+    pub mean_accepted_tokens: Estimate,
     /// Share of all steps with at least i accepted; the first entry is i = 1.
     pub acceptance_by_position: Vec<Estimate>,
     /// Share of the steps with at least i − 1 accepted that have i; the first entry is i = 1.
@@ -350,6 +447,12 @@ pub struct Metrics {
     /// What the acceptance would be worth with targets of other costs; empty in the plain case.
     #[serde(default)]
     pub speedup_at_cost: Vec<CostSpeedup>,
+    /// Acceptance by the draft's probability of the candidate.
+    #[serde(default)]
+    pub acceptance_by_probability: Vec<AcceptanceBin>,
+    /// Acceptance by the entropy of the draft's law, in nats.
+    #[serde(default)]
+    pub acceptance_by_entropy: Vec<AcceptanceBin>,
     /// Share of prompts whose ids are those of plain greedy decoding; `None` above temperature 0.
     pub greedy_identical: Option<Estimate>,
     /// Prompts compared with plain greedy decoding.
@@ -364,6 +467,8 @@ pub struct Metrics {
     pub mean_emitted_tokens: Option<f64>,
     /// Share of generations that ended with an end-of-text token.
     pub finish_eos_share: Option<f64>,
+    /// Share of prompts any of whose texts ends in a repetition.
+    pub repeating_share: Option<f64>,
 }
 
 /// The speed-up at this acceptance where a draft pass costs a given share of a target pass, and
@@ -376,6 +481,111 @@ pub struct CostSpeedup {
     pub cost_ratio: f64,
     /// The speed-up.
     pub speedup: Estimate,
+}
+
+/// Candidates that the draft said something of, and how many of those whose turn came were accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptanceBin {
+    /// Where the bin begins.
+    pub from: f64,
+    /// Where it ends; `None` for a bin without an end.
+    pub to: Option<f64>,
+    /// Candidates whose turn came.
+    pub candidates: u64,
+    /// Accepted / candidates.
+    pub acceptance: Estimate,
+}
+
+/// What passes took in this run, and what this foretells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Costs {
+    /// Seconds of a pass of the draft.
+    pub draft_pass_seconds: f64,
+    /// Passes of the draft a step.
+    pub draft_passes_per_step: f64,
+    /// Seconds of a pass of the target that verifies nothing, from plain decoding at this temperature.
+    pub target_pass_seconds: f64,
+    /// Passes of the target by their number of candidates.
+    pub verify_passes: PassTimes,
+    /// Seconds of a step in which neither model works.
+    pub overhead_seconds: f64,
+    /// `draft_pass_seconds` / `target_pass_seconds`.
+    pub cost_ratio: f64,
+    /// The chance of a candidate whose turn comes, pooled over positions: Leviathan's α.
+    pub alpha: f64,
+    /// Speed-up of decoding, both prefills left out, as measured.
+    pub measured: Estimate,
+    /// The same foretold from α and the costs by Leviathan et al. (2211.17192), theorem 3.8, verification
+    /// at no extra cost; `None` for trees.
+    pub leviathan: Option<f64>,
+    /// The same foretold from survival by position, passes of the draft, passes of the target by size, and
+    /// overhead.
+    pub predicted: f64,
+    /// What is foretold for other numbers of candidates.
+    pub by_size: Vec<SizeSpeedup>,
+    /// The number of candidates for which most is foretold, 0 for plain decoding; `None` where none can be.
+    pub best_size: Option<usize>,
+}
+
+/// The speed-up foretold for a number of candidates: in a row, or in the order in which a tree chose them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SizeSpeedup {
+    /// Candidates.
+    pub candidates: usize,
+    /// The speed-up.
+    pub speedup: f64,
+}
+
+/// The columns of Spec-Bench's leaderboard, as its scripts define them. They differ from ours: a speed-up
+/// is a ratio of means of each question's tokens/s, and has no interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecBench {
+    /// Speed-ups by task: MT-bench, Translation, Summarization, QA, Math, RAG.
+    pub tasks: BTreeMap<String, f64>,
+    /// Mean accepted tokens: tokens a step over all steps, the bonus included.
+    pub mean_accepted_tokens: f64,
+    /// The speed-up over all questions.
+    pub overall: f64,
+}
+
+/// One case against another on the prompts that both have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseDifference {
+    /// The case that is the measure.
+    pub from: String,
+    /// The other one.
+    pub to: String,
+    /// Prompts that both have.
+    pub prompts: usize,
+    /// The figures.
+    pub figures: Vec<Figure>,
+}
+
+/// A figure of two cases over the prompts that both have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Its name, as in [`Metrics`].
+    pub name: String,
+    /// Of the first case.
+    pub a: Option<f64>,
+    /// Of the second case.
+    pub b: Option<f64>,
+    /// The second less the first, with its paired 95 % interval.
+    pub difference: Estimate,
+}
+
+impl Figure {
+    /// Whether the interval leaves out zero.
+    pub fn is_shown(&self) -> bool {
+        let Estimate { low, high, .. } = self.difference;
+        low.is_some_and(|low| low > 0.0) || high.is_some_and(|high| high < 0.0)
+    }
 }
 
 /// The parts of [`Seconds`] over its total.

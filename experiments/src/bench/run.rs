@@ -1,272 +1,356 @@
-//! The run: plain and speculative decoding prompt by prompt, interleaved, in one process, through
-//! one counter. Decides the order and keeps the records; the loop itself is `target`'s.
+//! The run: plain decoding and every case prompt by prompt, interleaved, in one process, through one
+//! counter. Decides the order and keeps the records; the loop itself is `target`'s.
 
-use align::Overlap;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use draft::Randomness;
-use target::propose::Nothing;
-use target::{Generation, Limits, Proposer, Side, speculate};
+use target::costs::measure;
+use target::{Generation, Limits, PassTimes, Prompt as Pair, speculate};
 
 use super::Plan;
-use super::drafting::{Chosen, Drafting};
+use super::case::{Case, short_hash};
+use super::drafting::Drafting;
 use super::files::RunFiles;
-use super::fit::{self, Fitted};
+use super::fit::{self, Fate, Fitted, Fitting, Reader};
 use super::greedy::compare;
-use super::record::{
-    GreedyCheck, Header, Kind, PLAIN, PeakMemory, PromptsInfo, Record, Report, SCHEMA, Settings,
-    VocabularyPanel,
-};
-use super::summary::summarise;
-use crate::doctor::torch_version;
-use crate::printer::Printer;
+use super::header::empty_report;
+use super::record::{Kind, Record, Report, SCHEMA};
+use super::repetition::ends_in_repetition;
+use super::slot::{Slot, slots};
+use super::summary::{differences, summarise};
+use super::warnings::warnings;
+use crate::printer::{Printer, Progress};
 use crate::prompts::PromptFile;
-use crate::provenance::{command_line, now};
-use crate::report;
 use crate::source::Loaded;
 use crate::statistics::Resampling;
+use crate::train::interrupt::{self, Interrupted};
 
-/// Runs a plan.
+/// How often reports are brought up to date while a run is on its way.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// Runs a plan. Where the folder of its files has records of its cases, only what is missing is run.
 pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
-    let mut files = plan.out.as_deref().map(RunFiles::create).transpose()?;
+    interrupt::watch()?;
     let prompts = PromptFile::read(plan.prompts.as_deref())?;
-    let draft = Drafting::open(plan)?;
+    let drafts = plan.drafts().into_iter().map(|name| Drafting::open(plan, name));
+    let drafts: Vec<Drafting> = drafts.collect::<Result<_>>()?;
     let mut target = plan.sources.open("target", &plan.target, plan.compute)?;
-    let (info, fitted) = fit::choose(plan, prompts, draft.reader(&target), &target)?;
-    let chosen = draft.choose(plan, &target);
+    target.info = target.info.with_hashes(&target.located.folder)?;
+    let readers: Vec<Reader<'_>> = drafts.iter().map(|draft| draft.reader(&target)).collect();
+    let (info, fitted) = fit::choose(plan, prompts, &readers, &target)?;
+    let fitting = Fitting::new(plan, Reader::of(&target), &readers)?;
+    let mut report = empty_report(plan, &drafts, &target, info)?;
+    report.header.run = short_hash(&report.header);
+    let mut slots = slots(plan, &drafts, &target, &report.header);
+    let cases: Vec<Case> = slots.iter().map(|slot| slot.case.clone()).collect();
+    let (files, records) = match &plan.out {
+        Some(out) => RunFiles::open(out, &cases).map(|(files, kept)| (Some(files), kept))?,
+        None => (None, Vec::new()),
+    };
+    if let Some(files) = &files {
+        files.write(&report)?;
+    }
+    for slot in &mut slots {
+        slot.open(plan, &drafts, &mut target, &fitted[0])?;
+    }
     let mut bench = Bench {
-        report: empty_report(plan, &draft, &target, info, chosen),
-        proposer: draft.proposer(chosen, plan, &mut target, &fitted[0])?,
-        target: &mut target.side,
         plan,
-        records: Vec::new(),
+        drafts,
+        target,
+        fitting,
+        slots,
+        cases,
+        records,
+        report,
+        files,
+        places: HashMap::new(),
+        last: None,
     };
-    if let Some(files) = &mut files {
-        files.write(&[], &bench.report)?;
-    }
-    bench.warm_up(&fitted)?;
-    bench.run(&fitted, files.as_mut(), printer)?;
-    Ok(bench.report)
-}
-
-fn empty_report(
-    plan: &Plan,
-    draft: &Drafting,
-    target: &Loaded,
-    prompts: PromptsInfo,
-    chosen: Chosen,
-) -> Report {
-    let (ours, theirs) =
-        (draft.reader(target).side.tokenizer.vocabulary(), target.side.tokenizer.vocabulary());
-    let coverage = Overlap::new(ours, theirs).coverage(ours, theirs);
-    let header = Header {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command_line: command_line(),
-        started: now(),
-        seed: plan.seed,
-        device: plan.compute.device_name(),
-        dtype: plan.compute.dtype_name().to_owned(),
-        threads: tch::get_num_threads() as usize,
-        torch: torch_version(),
-        draft: draft.info(target),
-        target: target.info.clone(),
-        settings: settings(plan, chosen),
-        prompts,
-    };
-    Report {
-        schema: SCHEMA,
-        kind: Kind::Report,
-        header,
-        definitions: report::definitions(),
-        vocabulary: Some(VocabularyPanel::new(coverage)),
-        cases: Vec::new(),
-        complete: false,
-        warnings: Vec::new(),
-        peak_memory_bytes: PeakMemory { process: None, device: None },
-    }
-}
-
-fn settings(plan: &Plan, chosen: Chosen) -> Settings {
-    Settings {
-        method: chosen.name().to_owned(),
-        method_reason: chosen.reason.to_owned(),
-        verification: plan.verification,
-        tree: chosen.reads_many().then_some(plan.size),
-        siblings: chosen.siblings(plan),
-        gamma: plan.gamma,
-        auto: chosen.most(plan).is_some(),
-        temperature: plan.sampling.temperature,
-        draft_temperature: plan.draft_temperature,
-        top_k: plan.sampling.top_k,
-        top_p: plan.sampling.top_p,
-        repetition_penalty: plan.sampling.repetition_penalty,
-        max_new: plan.max_new,
-        repeats: plan.repeats,
-        warmup: plan.warmup,
-        ignore_eos: plan.ignore_eos,
-        long_prompts: plan.long_prompts.name().to_owned(),
-        template: plan.template.name().to_owned(),
-        tail_policy: chosen.tail_policy().to_owned(),
-        limit: plan.limit,
-    }
+    bench.remember(0);
+    bench.run(&fitted, printer)
 }
 
 /// A run on its way.
 struct Bench<'a> {
     plan: &'a Plan,
-    target: &'a mut Side,
-    proposer: Box<dyn Proposer>,
+    drafts: Vec<Drafting>,
+    target: Loaded,
+    fitting: Fitting,
+    slots: Vec<Slot>,
+    cases: Vec<Case>,
     records: Vec<Record>,
     report: Report,
+    files: Option<RunFiles>,
+    /// Where the record of a case's key, a prompt, a repeat and a turn is.
+    places: HashMap<(String, usize, u32, u32), usize>,
+    /// When reports were last brought up to date.
+    last: Option<Instant>,
+}
+
+/// A turn of a conversation, at one temperature.
+struct Turn {
+    temperature: f64,
+    number: u32,
+    repeat: u32,
+    /// The text so far, for the target and each draft.
+    pairs: Vec<Pair>,
+    /// What has been said, the user's message first and last.
+    said: Vec<String>,
 }
 
 impl Bench<'_> {
-    /// Runs the first prompts without counting them.
-    fn warm_up(&mut self, fitted: &[Fitted]) -> Result<()> {
-        for prompt in fitted.iter().cycle().take(self.plan.warmup) {
-            self.generate(prompt, 0, true)?;
-            self.generate(prompt, 0, false)?;
+    fn run(mut self, fitted: &[Fitted], printer: &Printer) -> Result<Report> {
+        let each: u64 =
+            self.slots.iter().map(|slot| u64::from(self.plan.repeats_at(slot.temperature()))).sum();
+        let turns: u64 = fitted.iter().map(|own| 1 + own.prompt.later.len() as u64).sum();
+        if (self.records.len() as u64) < each * turns {
+            self.warm_up(fitted)?;
         }
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        fitted: &[Fitted],
-        mut files: Option<&mut RunFiles>,
-        printer: &Printer,
-    ) -> Result<()> {
-        let total = fitted.len() as u64 * u64::from(self.plan.repeats);
-        let mut progress = printer.progress(total, "prompts");
+        let mut progress = printer.progress(each * turns, "generations");
         for (index, prompt) in fitted.iter().enumerate() {
             for repeat in 0..self.plan.repeats {
-                let pair =
-                    self.measure(prompt, repeat, (index + repeat as usize).is_multiple_of(2))?;
-                self.records.extend(pair);
-                progress.advance();
-                let last = index + 1 == fitted.len() && repeat + 1 == self.plan.repeats;
-                if files.is_some() || last {
-                    self.refresh(last);
-                }
-                if let Some(files) = files.as_deref_mut() {
-                    let fresh = self.records.len() - 2;
-                    files.write(&self.records[fresh..], &self.report)?;
+                self.converse(prompt, (index, repeat), &mut progress)?;
+                if interrupt::is_asked() {
+                    progress.finish();
+                    self.refresh(false)?;
+                    return Err(Interrupted::BENCH.into());
                 }
             }
         }
         progress.finish();
+        self.measure_passes(fitted)?;
+        self.refresh(true)?;
+        Ok(self.report)
+    }
+
+    /// Runs the first prompts without counting them.
+    fn warm_up(&mut self, fitted: &[Fitted]) -> Result<()> {
+        for prompt in fitted.iter().cycle().take(self.plan.warmup) {
+            for slot in 0..self.slots.len() {
+                let pair = &prompt.pairs[self.slots[slot].draft()];
+                self.generate(slot, pair, prompt.prompt.index as u64)?;
+            }
+        }
         Ok(())
     }
 
-    /// Plain and speculative decoding of one prompt; which goes first alternates.
-    fn measure(&mut self, prompt: &Fitted, repeat: u32, plain_first: bool) -> Result<[Record; 2]> {
-        let (plain, speculative) = if plain_first {
-            let plain = self.generate(prompt, repeat, true)?;
-            (plain, self.generate(prompt, repeat, false)?)
-        } else {
-            let speculative = self.generate(prompt, repeat, false)?;
-            (self.generate(prompt, repeat, true)?, speculative)
+    /// All turns of a prompt at all temperatures that have such a repeat.
+    fn converse(
+        &mut self,
+        prompt: &Fitted,
+        (index, repeat): (usize, u32),
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let temperatures = self.plan.temperatures().into_iter();
+        let own = temperatures.filter(|&own| repeat < self.plan.repeats_at(own));
+        let first = |temperature| Turn {
+            temperature,
+            number: 0,
+            repeat,
+            pairs: prompt.pairs.clone(),
+            said: vec![prompt.prompt.text.clone()],
         };
-        let greedy = if self.plan.sampling.is_greedy() {
-            Some(compare(self.target, prompt.pair.target.ids(), &plain.ids, &speculative.ids)?)
-        } else {
-            None
-        };
-        let method = self.report.header.settings.method.clone();
-        Ok([
-            self.record(prompt, repeat, PLAIN, plain, None),
-            self.record(prompt, repeat, &method, speculative, greedy),
-        ])
+        let mut turns: Vec<Turn> = own.map(first).collect();
+        while !turns.is_empty() {
+            self.measure(prompt, index + repeat as usize, &turns, progress)?;
+            if interrupt::is_asked() {
+                return Ok(());
+            }
+            let next = turns.into_iter().map(|turn| self.next_turn(prompt, turn));
+            turns = next.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        }
+        Ok(())
     }
 
-    fn generate(&mut self, prompt: &Fitted, repeat: u32, plain: bool) -> Result<Generation> {
-        let plan = self.plan;
-        let limits = Limits {
-            gamma: plan.gamma,
-            max_new: plan.max_new,
-            ignore_eos: plan.ignore_eos,
-            sampling: plan.sampling,
+    /// The turn behind one: what plain decoding answered is the answer for all cases. `None` where the
+    /// conversation ends, or no longer fits.
+    fn next_turn(&mut self, prompt: &Fitted, mut turn: Turn) -> Result<Option<Turn>> {
+        let Some(message) = prompt.prompt.later.get(turn.number as usize) else { return Ok(None) };
+        let plain = self
+            .slots
+            .iter()
+            .find(|slot| slot.is_plain() && slot.temperature() == turn.temperature);
+        let key = plain.map(|slot| slot.case.key.clone()).unwrap_or_default();
+        let Some(answer) = self.known(&key, prompt, &turn) else { return Ok(None) };
+        turn.said.extend([answer.text.clone(), message.clone()]);
+        let said: Vec<&str> = turn.said.iter().map(String::as_str).collect();
+        let side = &self.target.side;
+        let target = (&side.tokenizer, side.session.model().context());
+        let readers: Vec<Reader<'_>> =
+            self.drafts.iter().map(|draft| draft.reader(&self.target)).collect();
+        match self.fitting.fit(target, &readers, &prompt.prompt, &said)? {
+            Fate::Fits { pairs, .. } => Ok(Some(Turn { number: turn.number + 1, pairs, ..turn })),
+            Fate::TooLong | Fate::Inexpressible => {
+                self.report.header.prompts.later_turns_left_out += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The record of a case at a turn.
+    fn known(&self, key: &str, prompt: &Fitted, turn: &Turn) -> Option<&Record> {
+        let place = (key.to_owned(), prompt.prompt.index, turn.repeat, turn.number);
+        self.places.get(&place).map(|&index| &self.records[index])
+    }
+
+    /// Takes note of where records are, from one on.
+    fn remember(&mut self, begin: usize) {
+        self.places.retain(|_, index| *index < begin);
+        for (index, own) in self.records.iter().enumerate().skip(begin) {
+            let place = (own.case_key.clone(), own.prompt_index, own.repeat, own.turn);
+            self.places.insert(place, index);
+        }
+    }
+
+    /// Plain decoding and all cases on the turns of a prompt; which goes first changes with `first`.
+    fn measure(
+        &mut self,
+        prompt: &Fitted,
+        first: usize,
+        turns: &[Turn],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let mut fresh = Vec::new();
+        for place in 0..self.slots.len() {
+            let slot = (first + place) % self.slots.len();
+            let at = turns.iter().find(|turn| turn.temperature == self.slots[slot].temperature());
+            let Some(turn) = at else { continue };
+            progress.advance();
+            if self.known(&self.slots[slot].case.key, prompt, turn).is_some() {
+                continue;
+            }
+            if interrupt::is_asked() {
+                break;
+            }
+            let pair = &turn.pairs[self.slots[slot].draft()];
+            let key = prompt.prompt.index as u64
+                | u64::from(turn.repeat) << 32
+                | u64::from(turn.number) << 56;
+            let generation = self.generate(slot, pair, key)?;
+            fresh.push(self.record(slot, (prompt, turn), generation));
+        }
+        let begin = self.records.len();
+        self.records.extend(fresh);
+        self.remember(begin);
+        for turn in turns.iter().filter(|turn| turn.temperature == 0.0) {
+            self.check_greedy(prompt, turn, begin)?;
+        }
+        // What could not be compared with plain decoding is run again another time.
+        let plain = |record: &Record| record.method == super::record::PLAIN;
+        let is_whole = |own: &Record| plain(own) || own.temperature > 0.0 || own.greedy.is_some();
+        if !self.records[begin..].iter().all(is_whole) {
+            let whole: Vec<Record> = self.records.drain(begin..).filter(is_whole).collect();
+            self.records.extend(whole);
+            self.remember(begin);
+        }
+        if let Some(files) = &mut self.files {
+            files.append(&self.records[begin..])?;
+        }
+        if self.last.is_none_or(|last| last.elapsed() >= REFRESH) {
+            self.refresh(false)?;
+        }
+        Ok(())
+    }
+
+    /// Compares the fresh greedy texts of a turn with the plain one.
+    fn check_greedy(&mut self, prompt: &Fitted, turn: &Turn, fresh: usize) -> Result<()> {
+        let plain = self.slots.iter().find(|slot| slot.is_plain() && slot.temperature() == 0.0);
+        let key = plain.map(|slot| slot.case.key.clone()).unwrap_or_default();
+        let Some(plain) = self.known(&key, prompt, turn).map(|own| own.ids.clone()) else {
+            return Ok(());
         };
-        let key = prompt.prompt.index as u64 | u64::from(repeat) << 32;
-        let randomness = Randomness { seed: plan.seed, prompt: key };
-        let mut nothing = Nothing;
-        let proposer: &mut dyn Proposer = if plain { &mut nothing } else { self.proposer.as_mut() };
-        Ok(speculate(
-            self.target,
-            proposer,
-            plan.verification.verifier(),
-            &prompt.pair,
-            &limits,
-            randomness,
-        )?)
+        let text = turn.pairs[0].target.ids();
+        for record in &mut self.records[fresh..] {
+            if record.temperature == 0.0 && record.case_key != key && record.turn == turn.number {
+                record.greedy = Some(compare(&mut self.target.side, text, &plain, &record.ids)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn generate(&mut self, slot: usize, pair: &Pair, prompt: u64) -> Result<Generation> {
+        let slot = &mut self.slots[slot];
+        let settings = &slot.case.settings;
+        let limits = Limits {
+            gamma: settings.gamma.max(1),
+            max_new: self.plan.max_new,
+            ignore_eos: self.plan.ignore_eos,
+            sampling: self.plan.sampling_at(settings.temperature),
+        };
+        let randomness = Randomness { seed: self.plan.seed, prompt };
+        let verifier = settings.verification.verifier();
+        let proposer = slot.proposer.as_mut();
+        Ok(speculate(&mut self.target.side, proposer, verifier, pair, &limits, randomness)?)
     }
 
     fn record(
         &self,
-        prompt: &Fitted,
-        repeat: u32,
-        case: &str,
+        slot: usize,
+        (prompt, turn): (&Fitted, &Turn),
         generation: Generation,
-        greedy: Option<GreedyCheck>,
     ) -> Record {
-        let settings = &self.report.header.settings;
+        let Case { name, settings, key } = &self.slots[slot].case;
+        let pair = &turn.pairs[self.slots[slot].draft()];
         Record {
             schema: SCHEMA,
             kind: Kind::Record,
-            case: case.to_owned(),
+            run: self.report.header.run.clone(),
+            case: name.clone(),
+            case_key: key.clone(),
+            draft: settings.draft.clone(),
             method: settings.method.clone(),
             gamma: settings.gamma,
+            tree_nodes: settings.tree.map(|tree| tree.nodes),
             temperature: settings.temperature,
             prompt_index: prompt.prompt.index,
             prompt_id: prompt.prompt.id.clone(),
             category: prompt.prompt.category.clone(),
-            repeat,
+            repeat: turn.repeat,
+            turn: turn.number,
             note: self.report.header.note(),
-            prompt_tokens: prompt.pair.target.ids().len(),
-            draft_prompt_tokens: prompt.pair.draft.ids().len(),
+            prompt_tokens: pair.target.ids().len(),
+            draft_prompt_tokens: pair.draft.ids().len(),
             text: String::from_utf8_lossy(&generation.bytes).into_owned(),
+            repeats_itself: ends_in_repetition(&generation.ids),
             ids: generation.ids,
             finish: generation.finish,
             counts: generation.tally,
             seconds: generation.seconds,
-            greedy,
+            verify_passes: generation.passes,
+            greedy: None,
         }
     }
 
-    /// Brings the report's figures up to date.
-    fn refresh(&mut self, complete: bool) {
+    /// Times passes of the target by their number of candidates, when all else is done.
+    fn measure_passes(&mut self, fitted: &[Fitted]) -> Result<()> {
+        let most = self.slots.iter().map(Slot::most).max().unwrap_or(0);
+        let ids = fitted[0].pair().target.ids();
+        let mut curve = PassTimes::default();
+        for (candidates, seconds) in measure(&mut self.target.side, ids, most)? {
+            curve.add(candidates, seconds);
+        }
+        self.report.verify_curve = curve;
+        Ok(())
+    }
+
+    /// Brings the report's figures up to date, and its files.
+    fn refresh(&mut self, complete: bool) -> Result<()> {
         let seed = self.plan.seed;
         let resampling = if complete { Resampling::full(seed) } else { Resampling::running(seed) };
-        self.report.cases = summarise(&self.records, resampling);
+        let curve = &self.report.verify_curve;
+        self.report.cases = summarise(&self.records, &self.cases, curve, resampling);
+        self.report.differences = differences(&self.records, &self.cases, resampling);
         self.report.complete = complete;
         self.report.peak_memory_bytes.process = peak_resident_bytes();
-        self.report.warnings = warnings(&self.report);
+        self.report.warnings = warnings(&self.report, &self.records);
+        if let Some(files) = &self.files {
+            files.write(&self.report)?;
+        }
+        self.last = Some(Instant::now());
+        Ok(())
     }
-}
-
-fn warnings(report: &Report) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let settings = &report.header.settings;
-    if report.header.prompts.run < 30 {
-        warnings.push(format!(
-            "only {} prompts: intervals of fewer than 30 are wide and their coverage is uncertain",
-            report.header.prompts.run
-        ));
-    }
-    if settings.ignore_eos {
-        warnings.push("ends of text are ignored: acceptance behind them means little".to_owned());
-    }
-    let slides: u64 = report.cases.iter().map(|case| case.overall.counts.draft_window_slides).sum();
-    if slides > 0 {
-        warnings.push(format!("the draft's window slid {slides} times: its context was full"));
-    }
-    let (draft, target) = (report.header.draft.parameters, report.header.target.parameters);
-    if draft * 3 > target {
-        warnings.push(format!(
-            "the draft has {:.2} of the target's parameters: above a third it can hardly pay",
-            draft as f64 / target.max(1) as f64
-        ));
-    }
-    warnings
 }
 
 /// The largest resident set of this process so far, mapped pages included.

@@ -5,10 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use target::PassTimes;
+use target::observed::{ENTROPY_BINS, ENTROPY_WIDTH, PROBABILITY_BINS};
+
+use super::case::Case;
+use super::foretold::Measured;
+use super::paired;
 use super::record::{
-    CaseSummary, CostSpeedup, Counts, Estimate, Finish, GreedyCheck, Metrics, PLAIN, Record,
-    Seconds, SecondsShare,
+    AcceptanceBin, CaseDifference, CaseSummary, CostSpeedup, Counts, Estimate, Finish, GreedyCheck,
+    Metrics, PLAIN, Record, Seconds, SecondsShare,
 };
+use super::spec_bench;
 use crate::statistics::{Clusters, Interval, Quotient, Resampling, clopper_pearson, intervals};
 
 // Columns of a cluster's sums. The steps with at least i accepted candidates follow, from i = 1,
@@ -25,9 +32,15 @@ const PAIRED_EMITTED: usize = 8;
 const PAIRED_SECONDS: usize = 9;
 const PLAIN_EMITTED: usize = 10;
 const PLAIN_SECONDS: usize = 11;
+const DECODED: usize = 12;
+const DECODE_SECONDS: usize = 13;
+const PLAIN_DECODED: usize = 14;
+const PLAIN_DECODE_SECONDS: usize = 15;
 /// One column for each of [`COSTS`].
-const AT_COST: usize = 12;
-const POSITIONS: usize = AT_COST + COSTS.len();
+const AT_COST: usize = 16;
+/// Two columns for each bin of the draft's probability, then of its entropy: candidates and accepted.
+const BINS: usize = AT_COST + COSTS.len();
+const POSITIONS: usize = BINS + 2 * (PROBABILITY_BINS + ENTROPY_BINS);
 
 /// Costs of a draft pass, as shares of a target pass, for which a speed-up is foretold.
 const COSTS: [f64; 4] = [0.01, 0.05, 0.1, 0.3];
@@ -39,56 +52,103 @@ struct Prompt<'a> {
     pairs: Vec<(&'a Record, &'a Record)>,
 }
 
-/// The figures of every case in the records: plain decoding first, then the methods in the order in
-/// which they first appear.
+/// The figures of every case, in their order. `curve` is what passes of the target took apart from the
+/// run, and may be empty.
 ///
-/// Meant to be called after each prompt too: 480 prompts of 13 categories in two cases take 0.4 s
+/// Meant to be called as the run goes: 480 prompts of 13 categories in two cases take 0.4 s
 /// with [`Resampling::full`], 30 ms with [`Resampling::running`], and 1 ms with 0 resamples, which
 /// gives values without intervals.
-pub fn summarise(records: &[Record], resampling: Resampling) -> Vec<CaseSummary> {
-    let mut cases: Vec<&str> = Vec::new();
-    for record in records {
-        if !cases.contains(&record.case.as_str()) {
-            cases.push(&record.case);
-        }
-    }
-    cases.sort_by_key(|case| *case != PLAIN);
-    cases.into_iter().map(|case| summarise_case(records, case, resampling)).collect()
+pub fn summarise(
+    records: &[Record],
+    cases: &[Case],
+    curve: &PassTimes,
+    resampling: Resampling,
+) -> Vec<CaseSummary> {
+    cases.iter().map(|case| summarise_case(records, case, curve, resampling)).collect()
 }
 
 /// The figures of one case. `records` holds the plain ones too, for the speed-up. The resamples are
 /// those of the run's seed and the name of the case, and of the category where it is one; all
 /// metrics of a group share them.
-pub fn summarise_case(records: &[Record], case: &str, resampling: Resampling) -> CaseSummary {
-    let prompts = prompts(records, case);
+pub fn summarise_case(
+    records: &[Record],
+    case: &Case,
+    curve: &PassTimes,
+    resampling: Resampling,
+) -> CaseSummary {
+    let name = case.name.as_str();
+    let prompts = prompts(records, name);
     let mut categories: BTreeMap<&str, Vec<&Prompt>> = BTreeMap::new();
     for prompt in prompts.values() {
         categories.entry(prompt.category).or_default().push(prompt);
     }
     let of = |prompts: &[&Prompt], name: &str| {
-        let mut metrics = metrics(prompts, resampling, name);
-        if case == PLAIN {
+        let (mut metrics, measured) = metrics(prompts, resampling, name);
+        if case.settings.is_plain() {
             metrics.speedup = Estimate::default();
             metrics.speedup_at_cost = Vec::new();
         }
-        metrics
+        (metrics, measured)
     };
     let by_category = categories.iter().map(|(category, prompts)| {
-        ((*category).to_owned(), of(prompts, &format!("{case}/{category}")))
+        ((*category).to_owned(), of(prompts, &format!("{name}/{category}")).0)
     });
+    let by_category = by_category.collect();
+    let (overall, speedup) = of(&prompts.values().collect::<Vec<_>>(), name);
+    let own = || prompts.values().flat_map(|prompt| &prompt.own);
+    let plain = prompts.values().flat_map(|prompt| &prompt.pairs).map(|(_, plain)| plain);
+    let (passes, plain) = (all_passes(own()), all_passes(plain));
+    let (counts, seconds) = (&overall.counts, &overall.seconds);
+    let settings = &case.settings;
+    let measured =
+        Measured { settings, counts, seconds, passes: &passes, plain: &plain, curve, speedup };
+    let costs = measured.costs().filter(|_| !settings.is_plain());
+    let temperature = settings.temperature;
+    let spec_bench =
+        (!settings.is_plain()).then(|| spec_bench::columns(records, name, temperature)).flatten();
     CaseSummary {
-        case: case.to_owned(),
-        overall: of(&prompts.values().collect::<Vec<_>>(), case),
-        by_category: by_category.collect(),
+        case: name.to_owned(),
+        settings: settings.clone(),
+        costs,
+        spec_bench,
+        overall,
+        by_category,
     }
+}
+
+fn all_passes<'a>(records: impl Iterator<Item = &'a &'a Record>) -> PassTimes {
+    records.fold(PassTimes::default(), |mut sum, record| {
+        sum += &record.verify_passes;
+        sum
+    })
+}
+
+/// Each case against the first one at its temperature that speculates, on the prompts that both have.
+pub fn differences(
+    records: &[Record],
+    cases: &[Case],
+    resampling: Resampling,
+) -> Vec<CaseDifference> {
+    let mut found = Vec::new();
+    let speculative: Vec<&Case> = cases.iter().filter(|case| !case.settings.is_plain()).collect();
+    for (index, case) in speculative.iter().enumerate() {
+        let same = |other: &&&Case| other.settings.temperature == case.settings.temperature;
+        let Some(first) = speculative[..index].iter().find(same) else { continue };
+        let sums = [first, case].map(|case| paired::sums(records, &case.name));
+        let [from, to] = sums;
+        let (prompts, figures) = paired::figures(from, to, resampling);
+        let (from, to) = (first.name.clone(), case.name.clone());
+        found.push(CaseDifference { from, to, prompts, figures });
+    }
+    found
 }
 
 /// The prompts of a case by their place in the file.
 fn prompts<'a>(records: &'a [Record], case: &str) -> BTreeMap<usize, Prompt<'a>> {
     let plain: HashMap<_, _> = records
         .iter()
-        .filter(|record| record.case == PLAIN)
-        .map(|record| ((record.prompt_index, record.repeat), record))
+        .filter(|record| record.method == PLAIN)
+        .map(|record| (counterpart(record), record))
         .collect();
     let mut prompts = BTreeMap::new();
     for record in records.iter().filter(|record| record.case == case) {
@@ -98,13 +158,18 @@ fn prompts<'a>(records: &'a [Record], case: &str) -> BTreeMap<usize, Prompt<'a>>
             pairs: Vec::new(),
         });
         prompt.own.push(record);
-        let counterpart = plain.get(&(record.prompt_index, record.repeat));
-        prompt.pairs.extend(counterpart.map(|plain| (record, *plain)));
+        prompt.pairs.extend(plain.get(&counterpart(record)).map(|plain| (record, *plain)));
     }
     prompts
 }
 
-fn metrics(prompts: &[&Prompt], resampling: Resampling, name: &str) -> Metrics {
+/// What a generation and its plain counterpart have in common.
+fn counterpart(record: &Record) -> (usize, u32, u32, u64) {
+    (record.prompt_index, record.repeat, record.turn, record.temperature.to_bits())
+}
+
+/// The figures of some prompts, and the speed-up of decoding alone.
+fn metrics(prompts: &[&Prompt], resampling: Resampling, name: &str) -> (Metrics, Estimate) {
     let own = || prompts.iter().flat_map(|prompt| prompt.own.iter().copied());
     let (counts, seconds) = sums(own());
     let generations = own().count();
@@ -114,15 +179,22 @@ fn metrics(prompts: &[&Prompt], resampling: Resampling, name: &str) -> Metrics {
     let mut estimates = estimates(prompts, positions, resampling, name).into_iter();
     let mut next = || estimates.next().unwrap_or_default();
     let (greedy_identical, greedy_prompts, greedy_ties) = greedy(prompts);
+    let decoding = next();
+    let repeating = prompts.iter().filter(|prompt| prompt.own.iter().any(|own| own.repeats_itself));
+    let repeating_share =
+        (!prompts.is_empty()).then(|| repeating.count() as f64 / prompts.len() as f64);
     // The fields are evaluated in the order of `quotients`.
-    Metrics {
+    let metrics = Metrics {
         draft_acceptance_rate: next(),
         draft_acceptance_rate_prompt_mean: next(),
         mean_acceptance_length: next(),
+        mean_accepted_tokens: next(),
         target_tokens_per_second: next(),
         plain_tokens_per_second: next(),
         speedup: next(),
         speedup_at_cost: COSTS.map(|cost_ratio| CostSpeedup { cost_ratio, speedup: next() }).into(),
+        acceptance_by_probability: probability_bins(&counts, &mut next),
+        acceptance_by_entropy: entropy_bins(&counts, &mut next),
         acceptance_by_position: estimates.by_ref().take(positions).collect(),
         conditional_acceptance_by_position: estimates.collect(),
         prompts: prompts.len(),
@@ -134,8 +206,33 @@ fn metrics(prompts: &[&Prompt], resampling: Resampling, name: &str) -> Metrics {
         seconds,
         mean_emitted_tokens: share(counts.num_emitted_tokens as f64),
         finish_eos_share: share(finished as f64),
+        repeating_share,
         counts,
-    }
+    };
+    (metrics, decoding)
+}
+
+fn probability_bins(counts: &Counts, next: &mut impl FnMut() -> Estimate) -> Vec<AcceptanceBin> {
+    let seen = &counts.observed.by_probability.candidates;
+    let edge = |bin: usize| bin as f64 / PROBABILITY_BINS as f64;
+    let bins = (0..PROBABILITY_BINS).map(|bin| AcceptanceBin {
+        from: edge(bin),
+        to: Some(edge(bin + 1)),
+        candidates: seen.get(bin).copied().unwrap_or(0),
+        acceptance: next(),
+    });
+    bins.collect::<Vec<_>>().into_iter().filter(|bin| bin.candidates > 0).collect()
+}
+
+fn entropy_bins(counts: &Counts, next: &mut impl FnMut() -> Estimate) -> Vec<AcceptanceBin> {
+    let seen = &counts.observed.by_entropy.candidates;
+    let bins = (0..ENTROPY_BINS).map(|bin| AcceptanceBin {
+        from: bin as f64 * ENTROPY_WIDTH,
+        to: (bin + 1 < ENTROPY_BINS).then_some((bin + 1) as f64 * ENTROPY_WIDTH),
+        candidates: seen.get(bin).copied().unwrap_or(0),
+        acceptance: next(),
+    });
+    bins.collect::<Vec<_>>().into_iter().filter(|bin| bin.candidates > 0).collect()
 }
 
 fn sums<'a>(records: impl Iterator<Item = &'a Record>) -> (Counts, Seconds) {
@@ -169,14 +266,18 @@ fn estimates(
     quotients.iter().zip(intervals).map(estimate).collect()
 }
 
-/// The metrics as quotients of columns: six figures, the speed-up at
-/// each cost, the unconditional shares of each position, the
-/// conditional ones.
+/// The metrics as quotients of columns: the speed-up of decoding, seven figures, the speed-up at
+/// each cost, acceptance in each bin, the unconditional shares of each position, the conditional ones.
 fn quotients(positions: usize) -> Vec<Quotient> {
     let mut quotients = vec![
+        Quotient {
+            over: vec![DECODED, PLAIN_DECODE_SECONDS],
+            under: vec![DECODE_SECONDS, PLAIN_DECODED],
+        },
         Quotient::ratio(ACCEPTED, CANDIDATES),
         Quotient::ratio(RATE, HAS_RATE),
         Quotient::ratio(STEP_TOKENS, STEPS),
+        Quotient::ratio(ACCEPTED, STEPS),
         Quotient::ratio(EMITTED, SECONDS),
         Quotient::ratio(PLAIN_EMITTED, PLAIN_SECONDS),
         Quotient {
@@ -185,6 +286,8 @@ fn quotients(positions: usize) -> Vec<Quotient> {
         },
     ];
     quotients.extend((0..COSTS.len()).map(|cost| Quotient::ratio(STEP_TOKENS, AT_COST + cost)));
+    let bins = 0..PROBABILITY_BINS + ENTROPY_BINS;
+    quotients.extend(bins.map(|bin| Quotient::ratio(BINS + 2 * bin + 1, BINS + 2 * bin)));
     let column = |position: usize| POSITIONS + position;
     let reached = |position: usize| POSITIONS + positions + position;
     quotients.extend((0..positions).map(|position| Quotient::ratio(column(position), STEPS)));
@@ -220,6 +323,17 @@ fn row(prompt: &Prompt, positions: usize) -> Vec<f64> {
     row[PAIRED_SECONDS] = paired_seconds.total;
     row[PLAIN_EMITTED] = plain.num_emitted_tokens as f64;
     row[PLAIN_SECONDS] = plain_seconds.total;
+    row[DECODED] = paired.num_step_tokens as f64;
+    row[DECODE_SECONDS] = paired_seconds.total - paired_seconds.prefill;
+    row[PLAIN_DECODED] = plain.num_step_tokens as f64;
+    row[PLAIN_DECODE_SECONDS] = plain_seconds.total - plain_seconds.prefill;
+    let observed = &counts.observed;
+    for (bins, first) in [(&observed.by_probability, 0), (&observed.by_entropy, PROBABILITY_BINS)] {
+        for (bin, (seen, accepted)) in bins.candidates.iter().zip(&bins.accepted).enumerate() {
+            let column = BINS + 2 * (first + bin);
+            (row[column], row[column + 1]) = (*seen as f64, *accepted as f64);
+        }
+    }
     for (cell, steps) in row[POSITIONS..].iter_mut().zip(&counts.acceptance_by_position) {
         *cell = *steps as f64;
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::bench::record::{Kind, SCHEMA};
+use crate::report::samples::case;
 
 /// Prompt by prompt: category; steps with 0, 1, 2 of 2 candidates accepted; plain steps;
 /// seconds speculative and plain.
@@ -20,7 +21,8 @@ pub(crate) fn records() -> Vec<Record> {
     (0..PROMPTS.len()).flat_map(|index| [record(index, PLAIN), record(index, "slem")]).collect()
 }
 
-fn record(prompt_index: usize, case: &str) -> Record {
+/// One of them.
+pub(crate) fn record(prompt_index: usize, case: &str) -> Record {
     let (category, [none, one, two], plain_steps, own, plain) = PROMPTS[prompt_index];
     let steps = none + one + two;
     let emitted = one + 2 * two + steps + plain_steps;
@@ -39,14 +41,19 @@ fn record(prompt_index: usize, case: &str) -> Record {
     Record {
         schema: SCHEMA,
         kind: Kind::Record,
+        run: "run".to_owned(),
         case: case.to_owned(),
-        method: "slem".to_owned(),
+        case_key: case.to_owned(),
+        draft: "llama-68m".to_owned(),
+        method: case.to_owned(),
         gamma: 2,
+        tree_nodes: None,
         temperature: 0.0,
         prompt_index,
         prompt_id: prompt_index.to_string(),
         category: category.to_owned(),
         repeat: 0,
+        turn: 0,
         note: None,
         prompt_tokens: 10,
         draft_prompt_tokens: 12,
@@ -55,8 +62,24 @@ fn record(prompt_index: usize, case: &str) -> Record {
         finish: if prompt_index < 3 { Finish::Eos } else { Finish::Length },
         counts,
         seconds: Seconds { prefill, draft, align, verify, other, total },
+        verify_passes: if case == PLAIN {
+            passes((0, emitted), (0, 0))
+        } else {
+            passes((2, steps), (0, plain_steps))
+        },
+        repeats_itself: prompt_index == 5,
         greedy: (case != PLAIN).then_some(check),
     }
+}
+
+/// Passes of a tenth of a second over no candidate, of 0.12 over several.
+fn passes(first: (usize, u64), second: (usize, u64)) -> PassTimes {
+    let mut passes = PassTimes::default();
+    for (candidates, count) in [first, second] {
+        let seconds = if candidates == 0 { 0.1 } else { 0.12 };
+        (0..count).for_each(|_| passes.add(candidates, seconds));
+    }
+    passes
 }
 
 fn plain_counts(steps: u64) -> Counts {
@@ -85,11 +108,35 @@ fn speculative_counts([none, one, two]: [u64; 3], plain_steps: u64) -> Counts {
         draft_model_tokens: 4 * steps,
         draft_model_passes: 3 * steps,
         draft_window_slides: 0,
+        accepted_by_candidate: vec![one + two, two],
+        observed: observed([none, one, two]),
+        ..Counts::default()
     }
 }
 
+/// The draft believed in the first candidate of a step, at 0.3 nats, more than in the second, at 1.2.
+fn observed([none, one, two]: [u64; 3]) -> target::Observed {
+    let bins = |first: usize, second: usize| {
+        let mut bins = target::Bins::default();
+        let of = |own: usize, first_count: u64, second_count: u64| {
+            if own == first {
+                first_count
+            } else if own == second {
+                second_count
+            } else {
+                0
+            }
+        };
+        let bound = first.max(second) + 1;
+        bins.candidates = (0..bound).map(|own| of(own, none + one + two, one + two)).collect();
+        bins.accepted = (0..bound).map(|own| of(own, one + two, two)).collect();
+        bins
+    };
+    target::Observed { by_probability: bins(8, 3), by_entropy: bins(0, 2) }
+}
+
 fn slem(records: &[Record], resamples: usize) -> CaseSummary {
-    summarise_case(records, "slem", Resampling { resamples, seed: 7 })
+    summarise_case(records, &case("slem"), &PassTimes::default(), Resampling { resamples, seed: 7 })
 }
 
 fn close(estimate: &Estimate, value: f64) {
@@ -114,6 +161,14 @@ fn every_figure_by_hand() {
     close(&metrics.target_tokens_per_second, 102.0 / 11.0);
     close(&metrics.plain_tokens_per_second, 10.0);
     close(&metrics.speedup, 10.2 / 11.0);
+    close(&metrics.mean_accepted_tokens, 43.0 / 53.0);
+    let bins = &metrics.acceptance_by_probability;
+    assert_eq!([bins[0].from, bins[1].from], [0.3, 0.8]);
+    assert_eq!([bins[0].candidates, bins[1].candidates], [28, 50]);
+    close(&bins[1].acceptance, 28.0 / 50.0);
+    assert_eq!(metrics.acceptance_by_entropy[1].from, 1.0);
+    close(&metrics.acceptance_by_entropy[1].acceptance, 15.0 / 28.0);
+    assert_eq!(metrics.repeating_share, Some(1.0 / 6.0));
     // 53 passes of the target and 150 draft tokens.
     for (at, expected) in metrics.speedup_at_cost.iter().zip([
         (0.01, 96.0 / 54.5),
@@ -186,14 +241,15 @@ fn intervals_hold_their_value_and_need_resamples() {
 fn plain_decoding_has_a_rate_and_no_speedup() {
     let resampling = Resampling { resamples: 0, seed: 7 };
     let records: Vec<_> = records().into_iter().rev().collect();
-    let cases = summarise(&records, resampling);
+    let none = PassTimes::default();
+    let cases = summarise(&records, &[case(PLAIN), case("slem")], &none, resampling);
     assert_eq!([&cases[0].case, &cases[1].case], [PLAIN, "slem"]);
     let plain = &cases[0].overall;
     close(&plain.target_tokens_per_second, 10.0);
     close(&plain.mean_acceptance_length, 1.0);
     assert_eq!(plain.speedup, Estimate::default());
     assert!(plain.speedup_at_cost.is_empty());
-    assert!(summarise(&[], resampling).is_empty());
+    assert!(summarise(&[], &[], &none, resampling).is_empty());
 }
 
 #[test]

@@ -6,16 +6,15 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use draft::Sampling;
 use target::propose::siblings::Rule;
 use target::propose::tree::Size;
 use target::{Method, Verification};
 
-use super::flags::{ComputeFlags, DownloadFlags, SamplingFlags, SourceFlags, check_at_least_one};
-use crate::bench::amount::Amount;
+use super::flags::{ComputeFlags, DownloadFlags, SourceFlags, TruncationFlags, check_at_least_one};
+use crate::bench::amount::{Amount, Amounts};
 use crate::bench::drafting::NGRAM;
 use crate::bench::run::run;
-use crate::bench::{Auto, Plan};
+use crate::bench::{Auto, CasePlan, Plan};
 use crate::printer::Printer;
 use crate::provenance::now;
 use crate::report;
@@ -82,9 +81,10 @@ const LARGEST: usize = 64;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The draft: a folder, a registry name (stentor2, stentor, er, …) or a Hub id, both perhaps with
-    /// @revision; or ngram, which needs no model and goes on as the text did before.
-    #[arg(long, value_name = "MODEL")]
-    draft: String,
+    /// @revision; or ngram, which needs no model and goes on as the text did before. Several, with commas
+    /// between them, are cases of one run, as are several methods, numbers and temperatures.
+    #[arg(long, value_name = "MODEL,…", value_delimiter = ',', required = true)]
+    draft: Vec<String>,
     /// The target: likewise [default: llama-3.2-1b where it is in the cache, or may be fetched with
     /// your token; else the bundled spec-24m].
     #[arg(long, value_name = "MODEL")]
@@ -95,19 +95,19 @@ pub struct Args {
     downloads: DownloadFlags,
     /// identity, slem, tli, tree, byte, slrs or auto: identity where the vocabularies are the same, else
     /// byte.
-    #[arg(long, default_value = "auto", value_parser = method)]
-    method: MethodOrAuto,
+    #[arg(long, default_value = "auto", value_parser = method, value_delimiter = ',')]
+    method: Vec<MethodOrAuto>,
     /// How sampled candidates are verified: token by token, or a block of them at once. Candidates
     /// that were not drawn have one way only.
     #[arg(long, default_value_t = Verification::Token)]
     verify: Verification,
     /// Candidate target tokens in a row, at most; auto for as many as pay by what passes cost and what
     /// has been accepted so far, and none where none does.
-    #[arg(long, default_value_t = Amount::Fixed(5), value_name = "N|auto")]
-    gamma: Amount,
+    #[arg(long, default_value_t = Amounts::fixed(5), value_name = "N|auto,…")]
+    gamma: Amounts,
     /// Candidates of a round, at most, where they form a tree; likewise auto.
-    #[arg(long, default_value_t = Amount::Fixed(Size::default().nodes), value_name = "N|auto")]
-    tree_nodes: Amount,
+    #[arg(long, default_value_t = Amounts::fixed(Size::default().nodes), value_name = "N|auto,…")]
+    tree_nodes: Amounts,
     /// Methods tree, byte and slrs: texts that the draft reads at once.
     #[arg(long, default_value_t = Size::default().beam, value_name = "N")]
     beam: usize,
@@ -119,8 +119,11 @@ pub struct Args {
     /// is drawn).
     #[arg(long, default_value_t = Rule::Drawn)]
     sibling_rule: Rule,
+    /// Temperature; 0 is greedy.
+    #[arg(long, value_name = "T,…", value_delimiter = ',', default_value = "0")]
+    temperature: Vec<f64>,
     #[command(flatten)]
-    sampling: SamplingFlags,
+    truncation: TruncationFlags,
     /// Temperature of the draft, for methods with a proposal law [default: --temperature].
     #[arg(long)]
     draft_temperature: Option<f64>,
@@ -182,14 +185,16 @@ impl Args {
     }
 
     fn check(&self) -> Result<()> {
-        if self.draft_temperature.is_some_and(|t| !t.is_finite() || t < 0.0) {
+        let mut temperatures = self.temperature.iter().chain(&self.draft_temperature);
+        if temperatures.any(|t| !t.is_finite() || *t < 0.0) {
             bail!("a temperature is 0 or above");
         }
-        self.sampling.check()?;
+        self.truncation.check()?;
         self.compute.check()?;
+        let least = |amounts: &Amounts| amounts.0.iter().map(|own| own.at_most(1)).min();
         check_at_least_one(&[
-            ("--gamma", self.gamma.at_most(LONGEST)),
-            ("--tree-nodes", self.tree_nodes.at_most(LARGEST)),
+            ("--gamma", least(&self.gamma).unwrap_or(0)),
+            ("--tree-nodes", least(&self.tree_nodes).unwrap_or(0)),
             ("--beam", self.beam),
             ("--siblings", self.siblings.at_most(1)),
             ("--max-new", self.max_new.unwrap_or(1)),
@@ -199,15 +204,13 @@ impl Args {
     }
 
     fn plan(&self, printer: &Printer) -> Result<Plan> {
-        let sampling = self.sampling.over(Sampling::GREEDY);
         let sources = self.source.open();
         let compute = self.compute.set_up()?;
         let target = if let Some(target) = &self.target {
             target.clone()
         } else {
             // Of a draft that is no model nothing else is to be said.
-            let draft = &self.draft;
-            if draft != NGRAM {
+            for draft in self.draft.iter().filter(|draft| *draft != NGRAM) {
                 sources.find(draft).with_context(|| format!("cannot use the draft `{draft}`"))?;
             }
             sources.default_target(self.downloads.max_download, printer)?.to_owned()
@@ -216,33 +219,55 @@ impl Args {
         let usual = if target == bundled::TARGET { 20 } else { 128 };
         let max_new = self.max_new.unwrap_or(usual);
         Ok(Plan {
-            draft: self.draft.clone(),
+            cases: self.cases(),
             target,
             sources,
-            method: self.method.0,
-            verification: self.verify,
-            gamma: self.gamma.at_most(LONGEST),
-            auto: Auto {
-                gamma: self.gamma == Amount::Auto,
-                nodes: self.tree_nodes == Amount::Auto,
-            },
-            siblings: self.siblings.siblings(self.sibling_rule, self.verify),
-            size: Size { nodes: self.tree_nodes.at_most(LARGEST), beam: self.beam },
-            sampling,
-            draft_temperature: self.draft_temperature.unwrap_or(sampling.temperature),
+            sampling: self.truncation.over_greedy(),
             prompts: self.prompts.clone(),
             limit: self.limit,
             max_new,
-            repeats: if sampling.is_greedy() { 1 } else { self.repeats },
+            repeats: if self.temperature.iter().all(|t| *t == 0.0) { 1 } else { self.repeats },
             warmup: self.warmup,
             ignore_eos: self.ignore_eos,
             long_prompts: self.long_prompts,
             template: self.template,
             compute,
             seed: self.seed,
-            out: Some(self.out.clone().unwrap_or_else(|| new_run(&self.draft))),
+            out: Some(self.out.clone().unwrap_or_else(|| new_run(&self.draft[0]))),
         })
     }
+}
+
+impl Args {
+    /// Every combination of what was listed.
+    fn cases(&self) -> Vec<CasePlan> {
+        let mut cases = Vec::new();
+        for draft in &self.draft {
+            // Among other drafts, the one that is no model has one method of its own.
+            let alone = [MethodOrAuto(None)];
+            let has_none = draft == NGRAM && self.draft.len() > 1;
+            for &MethodOrAuto(method) in if has_none { &alone[..] } else { &self.method[..] } {
+                for (&nodes, &gamma) in pairs(&self.tree_nodes.0, &self.gamma.0) {
+                    cases.extend(self.temperature.iter().map(|&temperature| CasePlan {
+                        draft: draft.clone(),
+                        method,
+                        verification: self.verify,
+                        size: Size { nodes: nodes.at_most(LARGEST), beam: self.beam },
+                        siblings: self.siblings.siblings(self.sibling_rule, self.verify),
+                        gamma: gamma.at_most(LONGEST),
+                        auto: Auto { gamma: gamma == Amount::Auto, nodes: nodes == Amount::Auto },
+                        temperature,
+                        draft_temperature: self.draft_temperature.unwrap_or(temperature),
+                    }));
+                }
+            }
+        }
+        cases
+    }
+}
+
+fn pairs<'a, A, B>(first: &'a [A], second: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
+    first.iter().flat_map(move |own| second.iter().map(move |other| (own, other)))
 }
 
 /// A new folder, named by the time and the draft. It is made at once: runs that begin together would choose

@@ -16,7 +16,7 @@ use super::flags::{DeviceFlags, DownloadFlags, SourceFlags, check_at_least_one};
 use super::train::{absolute, default_cache, files, folder, of_data};
 use crate::bench::compare::{Run, compare, render};
 use crate::bench::run::run as bench;
-use crate::bench::{Auto, Plan};
+use crate::bench::{Auto, CasePlan, Plan};
 use crate::data::text::{Marks, Text};
 use crate::distill::material::Teaching;
 use crate::distill::prepare::{Prepared, Task};
@@ -143,7 +143,7 @@ impl Args {
         let run = Distill { pair, folder: &folder };
         if run.train(&prepared, printer)? == Outcome::Interrupted {
             printer.data(&folder.path.display().to_string())?;
-            return Err(interrupt::Interrupted.into());
+            return Err(interrupt::Interrupted::TRAINING.into());
         }
         run.measure(&self.bench, printer)
     }
@@ -215,17 +215,20 @@ impl BenchFlags {
 
     fn plan(&self, draft: &Path, run: &Distill<'_>, out: PathBuf) -> Plan {
         Plan {
-            draft: draft.display().to_string(),
+            cases: vec![CasePlan {
+                draft: draft.display().to_string(),
+                method: self.method.or_else(|| run.pair.method()),
+                verification: Verification::Token,
+                gamma: self.gamma,
+                auto: Auto::default(),
+                size: Size::default(),
+                siblings: Siblings::default(),
+                temperature: self.temperature,
+                draft_temperature: self.temperature,
+            }],
             target: run.pair.settings.target.clone(),
             sources: run.pair.sources.clone(),
-            method: self.method.or_else(|| run.pair.method()),
-            verification: Verification::Token,
-            gamma: self.gamma,
-            auto: Auto::default(),
-            size: Size::default(),
-            siblings: Siblings::default(),
             sampling: Sampling::at(self.temperature),
-            draft_temperature: self.temperature,
             prompts: Some(self.prompts.clone().unwrap_or_else(|| run.prompts())),
             limit: Some(self.limit),
             max_new: self.max_new,
@@ -337,10 +340,14 @@ impl Distill<'_> {
             [("before", self.pair.draft.located.folder.as_path()), ("after", &after)]
         {
             printer.say(&format!("measuring the draft {name} distillation"));
-            bench(&flags.plan(draft, self, folder.join(name)), printer)?;
+            let out = folder.join(name);
+            // An earlier measurement is of other weights.
+            drop(std::fs::remove_dir_all(&out));
+            bench(&flags.plan(draft, self, out), printer)?;
         }
         let [before, now] = ["before", "after"].map(|name| Run::read(&folder.join(name)));
-        let comparison = compare(&before?, &now?, Resampling::full(seed))?;
+        let (before, now) = (before?, now?);
+        let comparison = compare((&before, None), (&now, None), Resampling::full(seed))?;
         let object = serde_json::to_string_pretty(&comparison)? + "\n";
         self.folder.write(&self.folder.path.join("comparison.json"), &object)?;
         printer.data(&if flags.json { object } else { render(&comparison) })?;

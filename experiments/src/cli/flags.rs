@@ -20,6 +20,13 @@ pub struct SamplingFlags {
     /// Temperature; 0 is greedy, as is none (`generate` asks the model's card first).
     #[arg(long)]
     pub temperature: Option<f64>,
+    #[command(flatten)]
+    truncation: TruncationFlags,
+}
+
+/// How a law is cut off and bent, whatever its temperature.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TruncationFlags {
     /// Keep the K most probable tokens.
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
@@ -37,6 +44,30 @@ impl SamplingFlags {
         if self.temperature.is_some_and(|t| !t.is_finite() || t < 0.0) {
             bail!("a temperature is 0 or above");
         }
+        self.truncation.check()
+    }
+
+    /// The flags as one source of settings among others.
+    pub fn wishes(&self, max_new: Option<usize>) -> Wishes {
+        let TruncationFlags { top_k, top_p, repetition_penalty } = self.truncation;
+        Wishes { temperature: self.temperature, top_k, top_p, repetition_penalty, max_new }
+    }
+
+    /// The flags, and `defaults` for those not given.
+    pub fn over(&self, defaults: Sampling) -> Sampling {
+        let TruncationFlags { top_k, top_p, repetition_penalty } = self.truncation;
+        Sampling {
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_k: top_k.or(defaults.top_k),
+            top_p: top_p.or(defaults.top_p),
+            repetition_penalty: repetition_penalty.unwrap_or(defaults.repetition_penalty),
+        }
+    }
+}
+
+impl TruncationFlags {
+    /// Refuses values that mean nothing.
+    pub fn check(&self) -> Result<()> {
         if self.top_p.is_some_and(|p| !(p > 0.0 && p <= 1.0)) {
             bail!("--top-p is above 0 and at most 1");
         }
@@ -46,25 +77,12 @@ impl SamplingFlags {
         check_at_least_one(&[("--top-k", self.top_k.unwrap_or(1))])
     }
 
-    /// The flags as one source of settings among others.
-    pub fn wishes(&self, max_new: Option<usize>) -> Wishes {
-        Wishes {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            repetition_penalty: self.repetition_penalty,
-            max_new,
-        }
-    }
-
-    /// The flags, and `defaults` for those not given.
-    pub fn over(&self, defaults: Sampling) -> Sampling {
-        Sampling {
-            temperature: self.temperature.unwrap_or(defaults.temperature),
-            top_k: self.top_k.or(defaults.top_k),
-            top_p: self.top_p.or(defaults.top_p),
-            repetition_penalty: self.repetition_penalty.unwrap_or(defaults.repetition_penalty),
-        }
+    /// The flags over greedy decoding.
+    pub fn over_greedy(&self) -> Sampling {
+        let Self { top_k, top_p, .. } = *self;
+        let repetition_penalty =
+            self.repetition_penalty.unwrap_or(Sampling::GREEDY.repetition_penalty);
+        Sampling { top_k, top_p, repetition_penalty, ..Sampling::GREEDY }
     }
 }
 

@@ -112,17 +112,20 @@ impl Flags {
     fn plan(&self, common: Common<'_>) -> Plan {
         Plan {
             bench: bench::Plan {
-                auto: bench::Auto::default(),
-                draft: self.draft.clone().unwrap_or_default(),
+                cases: vec![bench::CasePlan {
+                    draft: self.draft.clone().unwrap_or_default(),
+                    method: None,
+                    verification: self.verify,
+                    size: Size { nodes: self.tree_nodes, beam: self.beam },
+                    siblings: self.siblings.siblings(self.sibling_rule, self.verify),
+                    gamma: self.gamma,
+                    auto: bench::Auto::default(),
+                    temperature: self.temperature,
+                    draft_temperature: self.temperature,
+                }],
                 target: self.target.clone().unwrap_or_default(),
                 sources: common.sources,
-                method: None,
-                verification: self.verify,
-                size: Size { nodes: self.tree_nodes, beam: self.beam },
-                siblings: self.siblings.siblings(self.sibling_rule, self.verify),
-                gamma: self.gamma,
                 sampling: Sampling::at(self.temperature),
-                draft_temperature: self.temperature,
                 prompts: self.prompts.clone(),
                 limit: common.limit,
                 max_new: self.max_new,

@@ -75,7 +75,7 @@ impl Cli {
             Command::Align(args) => args.run(printer).map(|()| true),
             Command::Train(args) => args.run(printer).map(|()| true),
             Command::Distill(args) => args.run(printer).map(|()| true),
-            Command::Compare(args) => args.run(printer).map(|()| true),
+            Command::Compare(args) => args.run(printer),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Eval(args) => args.run(printer),

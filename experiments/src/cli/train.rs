@@ -98,7 +98,7 @@ impl Args {
         printer.data(&folder.path.display().to_string())?;
         match outcome {
             Outcome::Finished => Ok(()),
-            Outcome::Interrupted => Err(interrupt::Interrupted.into()),
+            Outcome::Interrupted => Err(interrupt::Interrupted::TRAINING.into()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! The report as a Markdown page: the figures of every case, provenance, and the definitions at the
 //! end. It lays out what `report` words.
 
+use super::headline::{headline, of_case};
 use super::{
-    CATEGORY_COLUMNS, case_rows, category_rows, estimate, headline, method_note, model, remarks,
-    shown, whole,
+    CATEGORY_COLUMNS, OVERVIEW_COLUMNS, case_rows, category_rows, difference_rows, estimate,
+    method_note, model, overview, remarks, shown, whole,
 };
 use crate::bench::record::{CaseSummary, Estimate, Header, Metrics, ModelInfo, Report};
 
@@ -11,6 +12,17 @@ use crate::bench::record::{CaseSummary, Estimate, Header, Metrics, ModelInfo, Re
 pub fn render(report: &Report) -> String {
     let [title, run] = headline(report);
     let mut lines = vec![format!("# {}", escaped(&title)), String::new(), escaped(&run) + "."];
+    let rows = overview(report);
+    if !rows.is_empty() {
+        let right = [false, true, true, true, true, true];
+        lines.extend(["", "## Cases", ""].map(str::to_owned));
+        lines.extend(grid(&OVERVIEW_COLUMNS, &right, rows));
+    }
+    let rows = difference_rows(report);
+    if !rows.is_empty() {
+        lines.extend(["", "## Differences", ""].map(str::to_owned));
+        lines.extend(grid(&["on the same prompts", "", "difference"], &[false, false, true], rows));
+    }
     for case in shown(report) {
         lines.extend(section(case));
     }
@@ -22,7 +34,7 @@ pub fn render(report: &Report) -> String {
     lines.extend(["", "## Provenance", "", "```sh"].map(str::to_owned));
     lines.push(command_line(&report.header.command_line));
     lines.extend(["```", ""].map(str::to_owned));
-    lines.extend(grid(&["", ""], &[false, false], provenance(&report.header)));
+    lines.extend(grid(&["", ""], &[false, false], provenance(report)));
     lines.extend(["", "## Definitions", ""].map(str::to_owned));
     let definition = |(name, meaning): (&String, &String)| [format!("`{name}`"), meaning.clone()];
     let definitions = report.definitions.iter().map(definition);
@@ -33,7 +45,12 @@ pub fn render(report: &Report) -> String {
 fn section(case: &CaseSummary) -> Vec<String> {
     let metrics = &case.overall;
     let mut lines = vec![String::new(), format!("## {}", escaped(&case.case)), String::new()];
-    lines.push(format!("{} prompts, {} generations.", metrics.prompts, metrics.generations));
+    lines.push(format!(
+        "{}; {} prompts, {} generations.",
+        of_case(&case.settings),
+        metrics.prompts,
+        metrics.generations
+    ));
     lines.push(String::new());
     let rows = case_rows(case).into_iter().map(|row| [row.label, row.value, row.note]);
     lines.extend(grid(&["", "value", ""], &[false, true, false], rows));
@@ -108,23 +125,58 @@ fn place(model: &ModelInfo) -> String {
     }
 }
 
+/// What a model's files are.
+fn hashes(model: &ModelInfo) -> String {
+    let short = |hash: &Option<String>| match hash {
+        Some(hash) => hash.chars().take(16).collect(),
+        None => "-".to_owned(),
+    };
+    let (weights, tokenizer) = (short(&model.weights_sha256), short(&model.tokenizer_sha256));
+    format!("SHA-256 of weights {weights}…, of tokenizer {tokenizer}…")
+}
+
 /// What else is needed to run this again.
-fn provenance(header: &Header) -> Vec<[String; 2]> {
+pub(super) fn provenance(report: &Report) -> Vec<[String; 2]> {
+    let header: &Header = &report.header;
     let settings = &header.settings;
     let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let rows = [
-        ("version", header.version.clone()),
+    let commit = optional(header.git_commit.clone());
+    let mut rows = vec![
+        ("run", header.run.clone()),
+        ("version", format!("{}, commit {commit}", header.version)),
         ("started", header.started.clone()),
-        ("draft", format!("{}; {}", model(&header.draft), place(&header.draft))),
-        ("target", format!("{}; {}", model(&header.target), place(&header.target))),
-        ("device", format!("{}, {}, {} threads", header.device, header.dtype, header.threads)),
+    ];
+    for draft in &header.drafts {
+        rows.push(("draft", format!("{}; {}; {}", model(draft), place(draft), hashes(draft))));
+    }
+    let target = &header.target;
+    rows.push(("target", format!("{}; {}; {}", model(target), place(target), hashes(target))));
+    for case in report.cases.iter().filter(|case| !case.settings.is_plain()) {
+        let own = &case.settings;
+        let (reason, tail) = (&own.method_reason, &own.tail_policy);
+        let temperature = own.draft_temperature;
+        rows.push((
+            "case",
+            format!(
+                "{}: {} ({reason}); draft temperature {temperature}; tail policy: {tail}",
+                case.case,
+                of_case(own)
+            ),
+        ));
+    }
+    if let Some(trace) = &header.trace {
+        rows.push(("trace", format!("{}, SHA-256 {}", trace.path, trace.sha256)));
+    }
+    rows.extend([
+        (
+            "device",
+            format!(
+                "{} ({}), {}, {} threads",
+                header.device, header.processor, header.dtype, header.threads
+            ),
+        ),
         ("torch", header.torch.clone()),
         ("seed", header.seed.to_string()),
-        ("method", format!("{} ({})", settings.method, settings.method_reason)),
-        ("verification", settings.verification.to_string()),
-        ("gamma", settings.gamma.to_string()),
-        ("temperature", settings.temperature.to_string()),
-        ("draft temperature", settings.draft_temperature.to_string()),
         ("top-k", optional(settings.top_k.map(|k| k.to_string()))),
         ("top-p", optional(settings.top_p.map(|p| p.to_string()))),
         ("repetition penalty", settings.repetition_penalty.to_string()),
@@ -134,11 +186,10 @@ fn provenance(header: &Header) -> Vec<[String; 2]> {
         ("ignore end-of-text", settings.ignore_eos.to_string()),
         ("long prompts", settings.long_prompts.clone()),
         ("template", settings.template.clone()),
-        ("tail policy", settings.tail_policy.clone()),
         ("limit", optional(settings.limit.map(|limit| limit.to_string()))),
         ("prompts", format!("{}, SHA-256 {}", header.prompts.source, header.prompts.sha256)),
-    ];
-    rows.map(|(name, value)| [name.to_owned(), value]).into()
+    ]);
+    rows.into_iter().map(|(name, value)| [name.to_owned(), value]).collect()
 }
 
 #[cfg(test)]
@@ -146,7 +197,7 @@ mod tests {
     use super::*;
     use crate::bench::record::{Counts, Seconds, VocabularyPanel};
     use crate::report::definitions;
-    use crate::report::table::tests::report;
+    use crate::report::samples::report;
     use serde::Serialize;
 
     #[test]
@@ -160,7 +211,8 @@ mod tests {
             "- skipped: rag 2 too long and 1 inexpressible, qa 3 inexpressible",
             "- warning: the draft maps &lt;unk> \\| nothing",
             r"spec bench --draft 'it'\''s'",
-            "| method | slem (asked for) |",
+            "| case | slem: slem, gamma 2, temperature 0 (asked for); draft temperature 0; tail \
+             policy: drop |",
             "| `num_draft_tokens` | candidates handed to the verifier, in target tokens, after the \
              tail rule; for trees the nodes |",
         ] {
@@ -198,6 +250,7 @@ mod tests {
 
     fn names_of_parts() -> Vec<String> {
         let panel = VocabularyPanel {
+            draft: String::new(),
             draft_tokens: 1,
             target_tokens: 1,
             shared: 1,
@@ -205,7 +258,8 @@ mod tests {
             share_of_target: 1.0,
         };
         let mut names = [names(Seconds::default()), names(panel)].concat();
-        names.retain(|name| !["shared", "draft_tokens", "target_tokens"].contains(&name.as_str()));
+        let plain = ["draft", "shared", "draft_tokens", "target_tokens"];
+        names.retain(|name| !plain.contains(&name.as_str()));
         names
     }
 

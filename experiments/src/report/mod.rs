@@ -2,19 +2,21 @@
 //! the Markdown page share. The figures come from `bench::summary`; layout is the business of
 //! `table` and `markdown`. Nothing here prints.
 
-mod headline;
+pub(crate) mod headline;
 pub mod markdown;
 pub mod next;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod table;
 
 use std::collections::BTreeMap;
 
+use crate::bench::compare;
 use crate::bench::record::{
-    CaseSummary, CostSpeedup, Estimate, Metrics, ModelInfo, PLAIN, PromptsInfo, Report,
-    SecondsShare, VocabularyPanel,
+    CaseDifference, CaseSummary, CostSpeedup, Costs, Estimate, Figure, Metrics, ModelInfo,
+    PromptsInfo, Report, SecondsShare, VocabularyPanel,
 };
 use crate::statistics::FEWEST_CLUSTERS;
-use headline::headline;
 
 /// A figure of the report: what it is, its text, a remark.
 struct Row {
@@ -35,7 +37,7 @@ pub fn definitions() -> BTreeMap<String, String> {
     DEFINITIONS.iter().map(own).collect()
 }
 
-const DEFINITIONS: [(&str, &str); 34] = [
+const DEFINITIONS: [(&str, &str); 42] = [
     ("prompts", "prompts with at least one generation"),
     ("generations", "prompts times repeats"),
     ("counts", "steps and tokens, summed over generations"),
@@ -112,6 +114,41 @@ const DEFINITIONS: [(&str, &str); 34] = [
         "greedy_identical",
         "share of prompts whose ids, in every repeat, equal those of plain greedy decoding; null \
          above temperature 0; its interval is that of Clopper and Pearson",
+    ),
+    (
+        "mean_accepted_tokens",
+        "num_accepted_draft_tokens / (num_spec_steps + num_plain_steps): the acceptance length \
+         without the correction or bonus",
+    ),
+    (
+        "acceptance_by_probability",
+        "candidates whose turn came, by the draft's probability of them at their place, and how many \
+         of them were accepted: calibrated where acceptance lies in the bin; of drawn candidates the \
+         probability in the law that they were drawn from",
+    ),
+    (
+        "acceptance_by_entropy",
+        "the same by the entropy in nats of the draft's law at their place, where that is known: for \
+         trees of texts it is not",
+    ),
+    ("accepted_by_candidate", "entry i, from 0: steps that accepted candidate i of the proposal"),
+    ("observed", "the counts of acceptance_by_probability and acceptance_by_entropy"),
+    (
+        "repeating_share",
+        "share of prompts a text of which ends in a piece of up to 16 tokens that comes four times or \
+         more in a row, and takes twelve tokens or more",
+    ),
+    (
+        "costs",
+        "seconds of passes as measured in the run, and the speed-up of decoding, both prefills left \
+         out, as measured and as foretold: by Leviathan et al. (2211.17192), theorem 3.8, from alpha \
+         (accepted / reached, pooled over positions) and cost_ratio; and from survival by position, \
+         passes of both models and overhead",
+    ),
+    (
+        "spec_bench",
+        "Spec-Bench's columns by its own definitions: ratios of means of each question's tokens/s; no \
+         interval",
     ),
     ("greedy_prompts", "prompts compared with plain greedy decoding"),
     (
@@ -211,17 +248,68 @@ pub fn speedup_in_words(speedup: &Estimate) -> String {
 
 /// The methods; plain decoding, whose rate stands with each method's, only where it is alone.
 fn shown(report: &Report) -> impl Iterator<Item = &CaseSummary> {
-    let speculative = report.cases.iter().any(|case| case.case != PLAIN);
-    report.cases.iter().filter(move |case| !speculative || case.case != PLAIN)
+    let speculative = report.cases.iter().any(|case| !case.settings.is_plain());
+    report.cases.iter().filter(move |case| !speculative || !case.settings.is_plain())
+}
+
+const OVERVIEW_COLUMNS: [&str; 6] =
+    ["case", "prompts", "acceptance rate", "acceptance length", "speed-up", "foretold"];
+
+/// The cases side by side; nothing where there is only one.
+fn overview(report: &Report) -> Vec<[String; 6]> {
+    let row = |case: &CaseSummary| {
+        let metrics = &case.overall;
+        [
+            case.case.clone(),
+            metrics.prompts.to_string(),
+            estimate(&metrics.draft_acceptance_rate),
+            estimate(&metrics.mean_acceptance_length),
+            estimate(&metrics.speedup),
+            case.costs.as_ref().map_or_else(String::new, |costs| significant(costs.predicted)),
+        ]
+    };
+    match shown(report).count() {
+        0 | 1 => Vec::new(),
+        _ => shown(report).map(row).collect(),
+    }
+}
+
+/// The paired differences between cases: which, of what, and by how much.
+fn difference_rows(report: &Report) -> Vec<[String; 3]> {
+    let mut rows = Vec::new();
+    for CaseDifference { from, to, figures, .. } in &report.differences {
+        for figure in figures.iter().filter(|own| own.name != "target_tokens_per_second") {
+            let name = compare::label(&figure.name).to_owned();
+            rows.push([format!("{to} − {from}"), name, difference(figure)]);
+        }
+    }
+    rows
+}
+
+/// A paired difference in words: `+0.12 [+0.05, +0.19]`, or that none is shown.
+pub(crate) fn difference(figure: &Figure) -> String {
+    let Estimate { value, low, high } = figure.difference;
+    let signed =
+        |value: f64| format!("{}{}", if value < 0.0 { "" } else { "+" }, significant(value));
+    match (value, low, high) {
+        (Some(value), Some(low), Some(high)) if figure.is_shown() => {
+            format!("{} [{}, {}]", signed(value), signed(low), signed(high))
+        }
+        (Some(_), Some(low), Some(high)) => {
+            format!("no difference shown (95 % interval {} to {})", signed(low), signed(high))
+        }
+        _ => "too few prompts for an interval".to_owned(),
+    }
 }
 
 /// The figures of a case, in the order of interest.
 fn case_rows(case: &CaseSummary) -> Vec<Row> {
     let metrics = &case.overall;
     let mut rows = speed_rows(case);
-    if case.case != PLAIN {
+    if !case.settings.is_plain() {
         rows.extend(acceptance_rows(case));
     }
+    rows.extend(case.costs.iter().flat_map(cost_rows));
     rows.extend(metrics.seconds_share.map(|share| Row::new("time", seconds_share(&share), "")));
     rows.extend(greedy_row(metrics));
     let length = metrics.mean_emitted_tokens.map_or_else(|| "-".to_owned(), significant);
@@ -234,11 +322,42 @@ fn speed_rows(case: &CaseSummary) -> Vec<Row> {
     let metrics = &case.overall;
     let own = format!("tokens/s, {}", case.case);
     let mut rows = vec![Row::new(&own, estimate(&metrics.target_tokens_per_second), "")];
-    if case.case != PLAIN {
+    if !case.settings.is_plain() {
         let speedup = &metrics.speedup;
         rows.insert(0, Row::new("speed-up", estimate(speedup), speedup_in_words(speedup)));
         rows.push(Row::new("tokens/s, plain", estimate(&metrics.plain_tokens_per_second), ""));
         rows.extend(metrics.speedup_at_cost.iter().enumerate().map(cost_row));
+    }
+    rows
+}
+
+/// What passes took, and what they foretell.
+fn cost_rows(costs: &Costs) -> Vec<Row> {
+    let milliseconds = |seconds: f64| format!("{} ms", significant(1e3 * seconds));
+    let passes = format!(
+        "draft {}, target {}: c = {}; overhead {} a step",
+        milliseconds(costs.draft_pass_seconds),
+        milliseconds(costs.target_pass_seconds),
+        significant(costs.cost_ratio),
+        milliseconds(costs.overhead_seconds)
+    );
+    let decoding = format!("measured {}; prefills left out", estimate(&costs.measured));
+    let mut rows = vec![
+        Row::new("a pass", passes, ""),
+        Row::new("foretold by the costs", significant(costs.predicted), decoding),
+    ];
+    if let Some(leviathan) = costs.leviathan {
+        let note = format!("α = {}, verification free", significant(costs.alpha));
+        rows.push(Row::new("by Leviathan et al.", significant(leviathan), note));
+    }
+    let best =
+        costs.best_size.and_then(|best| costs.by_size.iter().find(|own| own.candidates == best));
+    if let Some(best) = best {
+        let text = match best.candidates {
+            0 => "none: plain decoding is the fastest".to_owned(),
+            candidates => format!("{candidates}, speed-up {}", significant(best.speedup)),
+        };
+        rows.push(Row::new("best size", text, ""));
     }
     rows
 }
@@ -252,7 +371,7 @@ fn cost_row((index, at): (usize, &CostSpeedup)) -> Row {
 fn acceptance_rows(case: &CaseSummary) -> Vec<Row> {
     let metrics = &case.overall;
     let counts = &metrics.counts;
-    let candidates = if case.case.starts_with("tree") { "nodes" } else { "candidates" };
+    let candidates = if case.settings.tree.is_some() { "nodes" } else { "candidates" };
     let of = format!(
         "{} of {} {candidates}",
         whole(counts.num_accepted_draft_tokens),
@@ -274,6 +393,11 @@ fn acceptance_rows(case: &CaseSummary) -> Vec<Row> {
             "mean acceptance length",
             estimate(&metrics.mean_acceptance_length),
             "tokens a step; the prefill's token is no step",
+        ),
+        Row::new(
+            "without the bonus",
+            estimate(&metrics.mean_accepted_tokens),
+            "candidates accepted a step",
         ),
         Row::new("survival by position", values(&metrics.acceptance_by_position), "of all steps"),
         Row::new(
@@ -382,8 +506,12 @@ pub(crate) fn vocabulary(panel: &VocabularyPanel) -> String {
 /// The overlap of the vocabularies, memory, prompts left out, and warnings, one a line.
 fn remarks(report: &Report) -> Vec<(&'static str, String)> {
     let mut remarks = Vec::new();
-    if let Some(panel) = &report.vocabulary {
-        remarks.push(("vocabulary", vocabulary(panel)));
+    for panel in &report.vocabularies {
+        let whose = match report.vocabularies.len() {
+            1 => String::new(),
+            _ => format!("{}: ", panel.draft),
+        };
+        remarks.push(("vocabulary", whose + &vocabulary(panel)));
     }
     let bytes = |bytes: Option<u64>| {
         bytes.map_or_else(|| "-".to_owned(), |n| scaled(n, &["B", "KiB", "MiB", "GiB"], 1024.0))

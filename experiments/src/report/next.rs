@@ -6,8 +6,11 @@ use crate::source::bundled;
 /// Commands, the likeliest first, one a line below the other.
 pub fn next(report: &Report) -> String {
     let header = &report.header;
-    let settings = &header.settings;
-    let names = [&header.draft, &header.target].map(|model| match model.source.as_str() {
+    let speculative = report.cases.iter().map(|case| &case.settings).find(|own| !own.is_plain());
+    let (Some(settings), Some(draft)) = (speculative, header.drafts.first()) else {
+        return "spec report RUN".to_owned();
+    };
+    let names = [draft, &header.target].map(|model| match model.source.as_str() {
         "folder" => model.path.clone(),
         _ => model.name.clone(),
     });

@@ -3,8 +3,10 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::headline::headline;
 use super::{
-    CATEGORY_COLUMNS, case_rows, category_rows, headline, method_note, model, remarks, shown,
+    CATEGORY_COLUMNS, OVERVIEW_COLUMNS, case_rows, category_rows, difference_rows, method_note,
+    model, overview, remarks, shown,
 };
 use crate::bench::record::{CaseSummary, Report};
 
@@ -12,8 +14,11 @@ const WIDTH: usize = 100;
 const LABEL: usize = 26;
 const VALUE: usize = 22;
 const CATEGORY: usize = 18;
+const CASE: usize = 22;
 /// Columns by category that have room.
 const COLUMNS: usize = 5;
+/// Of so many cases each has a block of its own.
+const BLOCKS: usize = 3;
 
 /// The whole report as plain text, each line ended.
 pub fn render(report: &Report) -> String {
@@ -22,10 +27,25 @@ pub fn render(report: &Report) -> String {
         lines.extend(wrap(&sentence, WIDTH));
     }
     lines.push(String::new());
-    lines.extend(labelled("draft", &model(&report.header.draft)));
+    for draft in &report.header.drafts {
+        lines.extend(labelled("draft", &model(draft)));
+    }
     lines.extend(labelled("target", &model(&report.header.target)));
-    for case in shown(report) {
-        lines.extend(block(case));
+    let rows = overview(report);
+    if !rows.is_empty() {
+        lines.push(String::new());
+        let [case, _, rate, length, speedup, _] = OVERVIEW_COLUMNS;
+        let rows = rows.into_iter().map(|[case, _, rate, length, speedup, _]| {
+            vec![shortened(&case, CASE), rate, length, speedup]
+        });
+        lines.extend(grid(&[case, rate, length, speedup], rows));
+        lines.push(String::new());
+    }
+    if shown(report).count() <= BLOCKS {
+        for [cases, figure, difference] in difference_rows(report) {
+            lines.extend(labelled("difference", &format!("{cases}: {figure} {difference}")));
+        }
+        shown(report).for_each(|case| lines.extend(block(case)));
     }
     lines.push(String::new());
     for (label, text) in remarks(report) {
@@ -51,29 +71,32 @@ fn block(case: &CaseSummary) -> Vec<String> {
     let categories = category_rows(case);
     if !categories.is_empty() {
         lines.push(String::new());
-        lines.extend(grid(categories).lines().map(str::to_owned));
+        let cut = |mut row: [String; 7]| {
+            row[0] = shortened(&row[0], CATEGORY);
+            row[..COLUMNS].to_vec()
+        };
+        lines.extend(grid(&CATEGORY_COLUMNS[..COLUMNS], categories.into_iter().map(cut)));
     }
     lines
 }
 
-fn grid(rows: Vec<[String; 7]>) -> String {
+fn grid(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(&CATEGORY_COLUMNS[..COLUMNS]);
-    for mut row in rows {
-        row[0] = shortened(&row[0]);
-        table.add_row(&row[..COLUMNS]);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.to_string()
+    table.to_string().lines().map(str::to_owned).collect()
 }
 
-fn shortened(name: &str) -> String {
-    match name.char_indices().nth(CATEGORY) {
+fn shortened(name: &str, width: usize) -> String {
+    match name.char_indices().nth(width) {
         None => name.to_owned(),
-        Some(_) => name.chars().take(CATEGORY - 1).chain(['…']).collect(),
+        Some(_) => name.chars().take(width - 1).chain(['…']).collect(),
     }
 }
 
@@ -107,104 +130,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::bench::record::{
-        Estimate, Header, Kind, ModelInfo, PeakMemory, PromptsInfo, SCHEMA, Settings, Skipped,
-        VocabularyPanel,
-    };
-    use crate::bench::summary::{summarise, tests::records};
+    use crate::bench::record::Estimate;
+    use crate::report::samples::report;
     use crate::report::{scaled, significant, speedup_in_words, whole};
-    use crate::statistics::Resampling;
-
-    fn model(name: &str, parameters: u64, vocabulary: usize) -> ModelInfo {
-        ModelInfo {
-            name: name.to_owned(),
-            path: format!("/models/{name}"),
-            source: "folder".to_owned(),
-            note: None,
-            architecture: "llama".to_owned(),
-            parameters,
-            vocabulary,
-            context: 2048,
-            tokenizer: "bpe".to_owned(),
-        }
-    }
-
-    fn settings() -> Settings {
-        Settings {
-            method: "slem".to_owned(),
-            method_reason: "asked for".to_owned(),
-            gamma: 2,
-            auto: false,
-            temperature: 0.0,
-            draft_temperature: 0.0,
-            top_k: None,
-            top_p: Some(0.95),
-            repetition_penalty: 1.0,
-            max_new: 26,
-            repeats: 1,
-            warmup: 1,
-            ignore_eos: false,
-            long_prompts: "skip".to_owned(),
-            template: "chat".to_owned(),
-            verification: target::Verification::Token,
-            tree: None,
-            siblings: target::propose::siblings::Siblings::default(),
-            tail_policy: "drop".to_owned(),
-            limit: Some(6),
-        }
-    }
-
-    fn prompts() -> PromptsInfo {
-        let skipped = |category: &str, too_long, inexpressible| Skipped {
-            category: category.to_owned(),
-            too_long,
-            inexpressible,
-        };
-        PromptsInfo {
-            source: "spec-bench".to_owned(),
-            sha256: "ab".repeat(32),
-            total: 480,
-            run: 6,
-            skipped: vec![skipped("rag", 2, 1), skipped("qa", 0, 3), skipped("math", 0, 0)],
-            truncated: 0,
-        }
-    }
-
-    /// The report of the six prompts of `bench::summary`.
-    pub(in crate::report) fn report() -> Report {
-        Report {
-            schema: SCHEMA,
-            kind: Kind::Report,
-            header: Header {
-                version: "0.1.0".to_owned(),
-                command_line: ["spec", "bench", "--draft", "it's"].map(str::to_owned).into(),
-                started: "2026-08-23T12:00:00Z".to_owned(),
-                seed: 7,
-                device: "cpu".to_owned(),
-                dtype: "float32".to_owned(),
-                threads: 2,
-                torch: "2.9".to_owned(),
-                draft: model("llama-68m", 68_030_000, 32_000),
-                target: model("llama-3.1-8b", 8_030_000_000, 128_256),
-                settings: settings(),
-                prompts: prompts(),
-            },
-            definitions: crate::report::definitions(),
-            vocabulary: Some(VocabularyPanel {
-                draft_tokens: 32_000,
-                target_tokens: 128_256,
-                shared: 16_000,
-                share_of_draft: 0.5,
-                share_of_target: 0.124_75,
-            }),
-            cases: summarise(&records(), Resampling { resamples: 1_000, seed: 7 }),
-            complete: true,
-            warnings: vec!["the draft maps <unk> | nothing".to_owned()],
-            peak_memory_bytes: PeakMemory { process: Some(1_610_612_736), device: None },
-        }
-    }
 
     const TEXT: &str = "\
 llama-68m drafts for llama-3.1-8b: slem, gamma 2, temperature 0
@@ -229,6 +159,10 @@ slem                      6 prompts, 6 generations
   conditional on the last 0.560 0.536            of the steps that came so far
   steps                   50 speculative, 3 plain
   draft model tokens      200                    in 150 passes; window moved 0 times
+  a pass                  draft 14.7 ms, target 100 ms: c = 0.147; overhead 20.8 ms a step
+  foretold by the costs   1.00                   measured 0.927 [0.767, 1.07]; prefills left out
+  by Leviathan et al.     1.43                   α = 0.551, verification free
+  best size               1, speed-up 1.01
   time                    prefill 10.0 %, draft 20.0 %, align 5.00 %, verify 60.0 %, other 5.00 %
   greedy identity         0.667 [0.223, 0.957]   4 of 6 prompts as plain greedy decoding; ties: 1
   tokens a generation     17.0                   50.0 % end with end-of-text

@@ -79,6 +79,8 @@ fn info(
         vocabulary: tokenizer.vocabulary().used_rows(),
         context: config.shape.decoder().context,
         tokenizer: tokenizer.description(),
+        weights_sha256: None,
+        tokenizer_sha256: None,
     }
 }
 

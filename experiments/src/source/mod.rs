@@ -3,6 +3,7 @@
 
 pub mod bundled;
 mod default_target;
+pub mod fingerprint;
 mod load;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Ctrl-C in a training run: the first one asks it to save and stop, the second ends it at once.
+//! Ctrl-C in a long run: the first one asks it to save and stop, the second ends it at once.
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
@@ -11,11 +12,28 @@ pub const STATUS: u8 = 130;
 
 /// A run that was stopped, and has saved itself.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped; what was done is saved, and --resume goes on with it")]
-pub struct Interrupted;
+#[error("stopped; what was done is saved, and {remedy}")]
+pub struct Interrupted {
+    /// What goes on with it.
+    pub remedy: &'static str,
+}
+
+impl Interrupted {
+    /// A run that has checkpoints.
+    pub const TRAINING: Self = Self { remedy: "--resume goes on with it" };
+    /// A run that has records.
+    pub const BENCH: Self = Self { remedy: "the same command with its --out goes on with it" };
+}
 
 /// Watches for Ctrl-C from now on.
 pub fn watch() -> Result<()> {
+    static WATCHED: Once = Once::new();
+    let mut watched = Ok(());
+    WATCHED.call_once(|| watched = set_handler());
+    watched
+}
+
+fn set_handler() -> Result<()> {
     ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(STATUS));

@@ -25,7 +25,7 @@ mod worth;
 use std::fmt;
 use std::str::FromStr;
 
-use align::Context;
+use align::{Context, Vocabulary};
 use draft::Randomness;
 use serde::{Deserialize, Serialize};
 
@@ -166,8 +166,8 @@ impl Method {
 
     /// The method for a pair where none is asked for, and why: those that had the most tokens a target pass
     /// in the project's benchmarks, at every temperature.
-    pub fn best_for(draft: &Side, target: &Side) -> (Self, &'static str) {
-        if draft.tokenizer.vocabulary().same_as(target.tokenizer.vocabulary()) {
+    pub fn best_for(draft: &Vocabulary, target: &Vocabulary) -> (Self, &'static str) {
+        if draft.same_as(target) {
             (Self::Identity, "auto: the vocabularies are the same")
         } else {
             (

@@ -124,7 +124,7 @@ impl Subject<'_> {
         limits: &Limits,
         randomness: Randomness,
     ) -> Result<Generation> {
-        let (target, pair) = (&mut *self.target, &prompt.pair);
+        let (target, pair) = (&mut *self.target, prompt.pair());
         Ok(speculate(target, &mut Nothing, &TokenVerifier, pair, limits, randomness)?)
     }
 
@@ -140,7 +140,7 @@ impl Subject<'_> {
         for prompt in prompts {
             let randomness = Randomness { seed: 0, prompt: prompt.prompt.index as u64 };
             let plain = self.alone(prompt, &limits, randomness)?;
-            let (proposer, pair) = (&mut *self.proposer, &prompt.pair);
+            let (proposer, pair) = (&mut *self.proposer, prompt.pair());
             let own = speculate(self.target, proposer, self.verifier, pair, &limits, randomness)?;
             let found = compare(self.target, pair.target.ids(), &plain.ids, &own.ids)?;
             identity.add(prompt, &found, &own);
@@ -162,7 +162,7 @@ impl Subject<'_> {
         for prompt in prompts {
             let randomness = Randomness { seed, prompt: prompt.prompt.index as u64 };
             let mut watched = Watched::new(&mut *self.proposer);
-            let pair = &prompt.pair;
+            let pair = prompt.pair();
             let own =
                 speculate(self.target, &mut watched, self.verifier, pair, limits, randomness)?;
             if watched.has_drawn() {
@@ -275,7 +275,7 @@ impl Subject<'_> {
 
     /// The place of the first token that a round decides.
     fn place(&mut self, prompt: &Fitted, limits: &Limits) -> Result<Place> {
-        let ids = prompt.pair.target.ids();
+        let ids = prompt.pair().target.ids();
         let prefill = self.law_behind(ids, limits.sampling)?;
         let goes_on = |&(id, _): &(u32, f64)| limits.ignore_eos || !self.target.is_end(id);
         let behind = prefill.entries().filter(goes_on).max_by(|a, b| a.1.total_cmp(&b.1));
@@ -292,7 +292,7 @@ impl Subject<'_> {
         randomness: Randomness,
     ) -> Result<Option<Round>> {
         let mut proposer = FirstRound::new(&mut *self.proposer);
-        let pair = &prompt.pair;
+        let pair = prompt.pair();
         let ended = speculate(self.target, &mut proposer, self.verifier, pair, limits, randomness);
         let proposed = proposer.proposed();
         let emitted = match ended {

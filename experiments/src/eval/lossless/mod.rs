@@ -16,7 +16,7 @@ use target::propose::Settings;
 use target::{Limits, Method, Proposer, Side, SpeculateError};
 
 use crate::bench;
-use crate::bench::fit::{Fitted, choose};
+use crate::bench::fit::{Fitted, Reader, choose};
 use crate::printer::Printer;
 use crate::prompts::PromptFile;
 use crate::source::{Loaded, Located};
@@ -39,14 +39,24 @@ pub struct Plan {
 
 impl Plan {
     fn limits(&self, max_new: usize, sampling: Sampling) -> Limits {
-        let bench::Plan { gamma, ignore_eos, .. } = self.bench;
-        Limits { gamma, max_new, ignore_eos, sampling }
+        let ignore_eos = self.bench.ignore_eos;
+        Limits { gamma: self.case().gamma, max_new, ignore_eos, sampling }
+    }
+
+    /// How the pair decodes, whatever the method.
+    fn case(&self) -> &bench::CasePlan {
+        &self.bench.cases[0]
+    }
+
+    /// The law of the checks with draws.
+    fn sampling(&self) -> Sampling {
+        self.bench.sampling_at(self.case().temperature)
     }
 
     /// As many tokens as a first round of full length needs: the prefill's, all its candidates, and the
     /// one behind them.
     fn first_round(&self) -> Limits {
-        self.limits(self.bench.gamma + 2, self.bench.sampling)
+        self.limits(self.case().gamma + 2, self.sampling())
     }
 }
 
@@ -81,9 +91,9 @@ impl Checked {
 pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let bench = &plan.bench;
     let file = PromptFile::read(bench.prompts.as_deref())?;
-    let draft = bench.sources.open("draft", &bench.draft, bench.compute)?;
+    let draft = bench.sources.open("draft", &plan.case().draft, bench.compute)?;
     let target = bench.sources.open("target", &bench.target, bench.compute)?;
-    let (prompts, fitted) = choose(bench, file, &draft, &target)?;
+    let (prompts, fitted) = choose(bench, file, &[Reader::of(&draft)], &target)?;
     let header = Header::begin(plan, [&draft.info, &target.info], prompts);
     let mut run = Run { plan, printer, draft: draft.located, target: target.side, fitted };
     let methods = if plan.methods.is_empty() { &Method::ALL[..] } else { &plan.methods[..] };
@@ -122,8 +132,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn load(&self) -> Result<Side> {
         let bench = &self.plan.bench;
-        let load = || format!("cannot load the draft `{}`", bench.draft);
-        let draft = Loaded::load(&bench.draft, self.draft.clone(), bench.compute);
+        let name = &self.plan.case().draft;
+        let load = || format!("cannot load the draft `{name}`");
+        let draft = Loaded::load(name, self.draft.clone(), bench.compute);
         Ok(draft.with_context(load)?.side)
     }
 
@@ -133,7 +144,7 @@ impl Run<'_> {
         draft: Side,
         temperature: f64,
     ) -> Result<Box<dyn Proposer>, SpeculateError> {
-        let settings = Settings { temperature, ..self.plan.bench.proposing() };
+        let settings = Settings { temperature, ..self.plan.case().proposing() };
         method.proposer(draft, &self.target, settings)
     }
 
@@ -143,10 +154,10 @@ impl Run<'_> {
         let bench = &plan.bench;
         let mut checked = Checked::new(method);
         let mut proposer = self.proposer(method, self.load()?, 0.0)?;
-        let mut drawing = self.proposer(method, self.load()?, bench.draft_temperature)?;
-        let limits = plan.limits(bench.max_new, bench.sampling);
+        let mut drawing = self.proposer(method, self.load()?, plan.case().draft_temperature)?;
+        let limits = plan.limits(bench.max_new, plan.sampling());
         let count = self.fitted.len() as u64;
-        let verifier = bench.verification.verifier();
+        let verifier = plan.case().verification.verifier();
         let target = &mut self.target;
         let mut progress = printer.progress(count, &format!("{method}, greedy ids"));
         let mut advance = || progress.advance();
@@ -166,8 +177,8 @@ impl Run<'_> {
     fn first_tokens(&mut self, checked: &mut Checked) -> Result<()> {
         let plan = self.plan;
         let (draft, method) = (Kept::side(self.load()?), checked.method);
-        let mut proposer = self.proposer(method, draft, plan.bench.draft_temperature)?;
-        let verifier = plan.bench.verification.verifier();
+        let mut proposer = self.proposer(method, draft, plan.case().draft_temperature)?;
+        let verifier = plan.case().verification.verifier();
         let limits = plan.first_round();
         for place in self.places(method)? {
             let mut progress = self.printer.progress(plan.draws, &format!("{method}, draws"));
@@ -188,7 +199,7 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         let mut proposer = self.proposer(method, self.load()?, 0.0)?;
-        let verifier = self.plan.bench.verification.verifier();
+        let verifier = self.plan.case().verification.verifier();
         let limits = self.plan.first_round();
         let (target, proposer) = (&mut self.target, proposer.as_mut());
         let mut subject = Subject { target, proposer, verifier };

@@ -62,7 +62,7 @@ pub struct Report {
 impl Header {
     /// Of checks that begin now.
     pub fn begin(plan: &Plan, [draft, target]: [&ModelInfo; 2], prompts: PromptsInfo) -> Self {
-        let bench = &plan.bench;
+        let (bench, case) = (&plan.bench, &plan.bench.cases[0]);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command_line: provenance::command_line(),
@@ -75,12 +75,12 @@ impl Header {
             draft: draft.clone(),
             target: target.clone(),
             prompts,
-            gamma: bench.gamma,
-            verification: bench.verification,
-            tree: bench.size,
-            siblings: bench.siblings,
+            gamma: case.gamma,
+            verification: case.verification,
+            tree: case.size,
+            siblings: case.siblings,
             max_new: bench.max_new,
-            temperature: bench.sampling.temperature,
+            temperature: case.temperature,
             draws: plan.draws,
         }
     }

@@ -35,7 +35,9 @@ fn prompts(target: &Side, draft: &Side) -> Vec<Fitted> {
         let context = |side: &Side| Context::of_text(&side.tokenizer, text.as_bytes()).unwrap();
         let pair = target::Prompt { target: context(target), draft: context(draft) };
         let (id, text) = (index.to_string(), text.to_owned());
-        Fitted { prompt: Prompt { index, id, category: "all".into(), text, is_chat: false }, pair }
+        let prompt =
+            Prompt { index, id, category: "all".into(), text, later: Vec::new(), is_chat: false };
+        Fitted { prompt, pairs: vec![pair] }
     };
     ["ab", "a b", "ba ab", "b"].into_iter().enumerate().map(fitted).collect()
 }

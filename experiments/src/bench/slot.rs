@@ -1,0 +1,88 @@
+//! What is run for every prompt: plain decoding at each temperature, and each case. Decides no order.
+
+use anyhow::Result;
+use target::Proposer;
+use target::propose::Nothing;
+
+use super::case::{Case, named};
+use super::drafting::{Chosen, Drafting};
+use super::fit::Fitted;
+use super::record::{CaseSettings, Header};
+use super::{CasePlan, Plan};
+use crate::source::Loaded;
+
+/// A case with what runs it.
+pub(super) struct Slot {
+    pub(super) case: Case,
+    /// What plain decoding has not.
+    speculative: Option<Speculative>,
+    pub(super) proposer: Box<dyn Proposer>,
+}
+
+struct Speculative {
+    /// Which of the drafts.
+    draft: usize,
+    chosen: Chosen,
+    plan: CasePlan,
+}
+
+/// All of a plan, what is the same twice once; nothing is loaded yet.
+pub(super) fn slots(
+    plan: &Plan,
+    drafts: &[Drafting],
+    target: &Loaded,
+    header: &Header,
+) -> Vec<Slot> {
+    let plain = plan.temperatures().into_iter().map(|own| (CaseSettings::plain(own), None));
+    let typed = plan.drafts();
+    let speculative = plan.cases.iter().map(|case| {
+        let draft = typed.iter().position(|name| *name == case.draft).unwrap_or(0);
+        let chosen = drafts[draft].choose(case, target);
+        let settings = chosen.settings(case, &header.drafts[draft].name);
+        (settings, Some(Speculative { draft, chosen, plan: case.clone() }))
+    });
+    let (settings, own): (Vec<_>, Vec<_>) = plain.chain(speculative).unzip();
+    let slot = |(case, speculative): (Option<Case>, _)| {
+        Some(Slot { case: case?, speculative, proposer: Box::new(Nothing) })
+    };
+    named(settings, header).into_iter().zip(own).filter_map(slot).collect()
+}
+
+impl Slot {
+    /// Loads its draft.
+    pub(super) fn open(
+        &mut self,
+        plan: &Plan,
+        drafts: &[Drafting],
+        target: &mut Loaded,
+        prompt: &Fitted,
+    ) -> Result<()> {
+        if let Some(Speculative { draft, chosen, plan: case }) = &self.speculative {
+            let pair = &prompt.pairs[*draft];
+            self.proposer = drafts[*draft].proposer(*chosen, (plan, case), target, pair)?;
+        }
+        Ok(())
+    }
+
+    /// Its draft's place among those that read prompts.
+    pub(super) fn draft(&self) -> usize {
+        self.speculative.as_ref().map_or(0, |own| own.draft)
+    }
+
+    /// Whether it decodes with the target alone.
+    pub(super) fn is_plain(&self) -> bool {
+        self.speculative.is_none()
+    }
+
+    /// Temperature of the target.
+    pub(super) fn temperature(&self) -> f64 {
+        self.case.settings.temperature
+    }
+
+    /// Candidates of a round, at most.
+    pub(super) fn most(&self) -> usize {
+        let settings = &self.case.settings;
+        let several = settings.siblings.count != Some(1) || settings.method == "tree";
+        settings.tree.filter(|_| several).map_or(settings.gamma, |tree| tree.nodes)
+    }
+}
