@@ -97,10 +97,10 @@ fn every_output_of_a_run_says_that_the_draft_is_bundled_and_why() {
     assert!(read("report.md").contains(REPRODUCTION));
     let report: Report = serde_json::from_str(&read("report.json")).unwrap();
     assert_eq!(
-        (&*report.header.draft.source, &*report.header.target.source),
+        (&*report.header.drafts[0].source, &*report.header.target.source),
         ("bundled", "bundled")
     );
-    assert!(report.header.draft.note.unwrap().starts_with(REPRODUCTION));
+    assert!(report.header.drafts[0].note.as_ref().unwrap().starts_with(REPRODUCTION));
     assert_eq!(report.header.target.note, None, "it is published nowhere else");
     for line in read("records.jsonl").lines() {
         let record: Record = serde_json::from_str(line).unwrap();
@@ -149,7 +149,7 @@ fn a_hub_that_is_silent_is_not_waited_for() {
     let start = Instant::now();
     let report = site.report(&["--target", "spec-24m"], &[("HF_ENDPOINT", &address)]);
     assert!(start.elapsed() < Duration::from_secs(20), "it must not hang");
-    assert!(report.header.draft.note.unwrap().contains("does not answer"));
+    assert!(report.header.drafts[0].note.as_ref().unwrap().contains("does not answer"));
     drop(silent);
 }
 
@@ -157,14 +157,14 @@ fn a_hub_that_is_silent_is_not_waited_for() {
 fn published_weights_come_first() {
     let site = Site::full(Access::Open);
     let first = site.report(&["--target", "spec-24m"], &[]);
-    assert_eq!((&*first.header.draft.source, first.header.draft.note), ("Hub", None));
+    assert_eq!((&*first.header.drafts[0].source, &first.header.drafts[0].note), ("Hub", &None));
     let cached = site.report(&["--target", "spec-24m"], &[("HF_ENDPOINT", DEAD)]);
-    assert_eq!((&*cached.header.draft.source, cached.header.draft.note), ("cache", None));
+    assert_eq!((&*cached.header.drafts[0].source, &cached.header.drafts[0].note), ("cache", &None));
     assert_eq!(first.cases[1].overall.counts, cached.cases[1].overall.counts);
     let bundled = site.report(&["--target", "spec-24m", "--source", "bundled"], &[]);
-    assert_eq!(bundled.header.draft.source, "bundled");
-    assert!(bundled.header.draft.note.unwrap().contains("--source bundled"));
-    assert_ne!(first.header.draft.vocabulary, bundled.header.draft.vocabulary);
+    assert_eq!(bundled.header.drafts[0].source, "bundled");
+    assert!(bundled.header.drafts[0].note.as_ref().unwrap().contains("--source bundled"));
+    assert_ne!(first.header.drafts[0].vocabulary, bundled.header.drafts[0].vocabulary);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_source_that_lacks_a_model_is_explained() {
     let offline = [("HF_HUB_OFFLINE", "1")];
     assert_one_line(&bench("hub", &offline), &["HF_HUB_OFFLINE"]);
     let report = site.report(&[], &offline);
-    assert!(report.header.draft.note.unwrap().contains("HF_HUB_OFFLINE"));
+    assert!(report.header.drafts[0].note.as_ref().unwrap().contains("HF_HUB_OFFLINE"));
     let er = ["generate", "--prompt", "a", "--source", "bundled", "--model", "er"];
     assert_one_line(&site.run(&er, &[]), &["er is not bundled", "spec-24m, stentor2"]);
     assert_one_line(&site.run(&["pull", "spec-24m"], &[]), &["spec-24m", "on no Hub"]);

@@ -61,7 +61,7 @@ fn the_text_itself_drafts_without_a_model() {
         let case = report.cases.iter().find(|case| case.case == "ngram").unwrap();
         let (counts, plain) = (&case.overall.counts, &report.cases[0].overall.counts);
         assert!(counts.num_draft_tokens > 0 && counts.draft_model_tokens == 0);
-        assert_eq!(report.header.draft.parameters, 0);
+        assert_eq!(report.header.drafts[0].parameters, 0);
         assert_eq!(counts.num_emitted_tokens, plain.num_emitted_tokens);
         if temperature == "0" {
             assert_eq!(case.overall.greedy_identical.unwrap().value, Some(1.0));
@@ -78,7 +78,7 @@ fn the_number_of_candidates_can_be_left_open() {
     for (method, flag) in [("slem", "--gamma"), ("byte", "--gamma"), ("tree", "--tree-nodes")] {
         let run = models.bench("draft", &["--method", method, flag, "auto", "--json"]);
         let report = report(&run);
-        assert!(report.header.settings.auto, "{method}");
+        assert!(report.cases[1].settings.auto, "{method}");
         let overall = &report.cases[1].overall;
         assert_eq!(overall.greedy_identical.unwrap().value, Some(1.0), "{method}");
         assert!(overall.counts.num_plain_steps > 0, "two rounds of a run are without candidates");
@@ -94,7 +94,7 @@ fn trees_blocks_and_siblings_are_said_in_the_report() {
     let tree = report(
         &models.bench("draft", &["--method", "tree", "--tree-nodes", "4", "--beam", "3", "--json"]),
     );
-    let size = tree.header.settings.tree.unwrap();
+    let size = tree.cases[1].settings.tree.unwrap();
     assert_eq!((size.nodes, size.beam), (4, 3));
     let counts = &tree.cases[1].overall.counts;
     assert!(counts.num_draft_tokens > counts.proposed_by_position.iter().sum(), "several a place");
@@ -120,7 +120,8 @@ fn the_default_method_depends_on_the_vocabularies() {
     for (draft, temperature, method) in cases {
         let flags = ["--json", "--limit", "2", "--temperature", temperature];
         for more in [&[][..], &["--method", "auto"]] {
-            let settings = report(&models.bench(draft, &[&flags, more].concat())).header.settings;
+            let report = report(&models.bench(draft, &[&flags, more].concat()));
+            let settings = &report.cases[1].settings;
             assert_eq!(settings.method, method);
             assert!(settings.method_reason.starts_with("auto: "), "{}", settings.method_reason);
         }
@@ -131,7 +132,7 @@ fn the_default_method_depends_on_the_vocabularies() {
     {
         let flags = [&["--limit", "2", "--temperature", "1"], more].concat();
         let siblings = report(&models.bench("draft", &[&flags[..], &["--json"]].concat()));
-        assert_eq!(siblings.header.settings.siblings.count, count);
+        assert_eq!(siblings.cases[1].settings.siblings.count, count);
         assert!(stdout(&models.bench("draft", &flags)).lines().next().unwrap().contains(said));
     }
 }
@@ -255,12 +256,13 @@ fn chat_prompts_are_rendered_by_each_sides_own_template() {
         let path = models.folder.path().join(name).join("tokenizer_config.json");
         fs::write(path, config.to_string()).unwrap();
     }
-    let out = models.folder.path().join("run");
-    let path = out.display().to_string();
-    stdout(&models.bench_on("draft", &prompts, &["--out", &path]));
-    let rendered = records(&out)[0].prompt_tokens;
-    stdout(&models.bench_on("draft", &prompts, &["--template", "none", "--out", &path]));
-    assert!(rendered > records(&out)[0].prompt_tokens);
+    let length = |name: &str, flags: &[&str]| {
+        let out = models.folder.path().join(name);
+        let path = out.display().to_string();
+        stdout(&models.bench_on("draft", &prompts, &[&["--out", &path], flags].concat()));
+        records(&out)[0].prompt_tokens
+    };
+    assert!(length("rendered", &[]) > length("raw", &["--template", "none"]));
 }
 
 #[test]
@@ -329,5 +331,120 @@ fn a_model_in_the_cache_needs_no_network() {
         &[("HF_HUB_CACHE", &cache), ("HF_HUB_OFFLINE", "1")],
         "",
     );
-    assert_eq!(report(&output).header.draft.name, "stentor2");
+    assert_eq!(report(&output).header.drafts[0].name, "stentor2");
+}
+
+#[test]
+fn a_sweep_runs_all_its_cases_on_the_same_prompts() {
+    let models = Models::new(SPEC);
+    let (out, json) = (models.folder.path().join("sweep"), "--json");
+    let path = out.display().to_string();
+    let lists =
+        ["--method", "slem,tree", "--gamma", "2-3", "--tree-nodes", "4,6", "--temperature", "0,1"];
+    let found = report(&models.bench("draft", &[&lists[..], &["--out", &path, json]].concat()));
+    let names: Vec<&str> = found.cases.iter().map(|case| case.case.as_str()).collect();
+    // slem has no nodes: 2 plain, 2 × 2 of slem, 2 × 2 × 2 of tree.
+    assert_eq!(names.len(), 2 + 4 + 8, "{names:?}");
+    for name in ["plain T 0", "slem gamma 3 T 1", "tree gamma 2 nodes 6 T 0"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let cases = &found.cases;
+    assert!(cases.iter().all(|case| case.overall.prompts == cases[0].overall.prompts));
+    for case in cases.iter().filter(|case| !case.settings.is_plain()) {
+        assert!(case.overall.speedup.value.is_some() && case.costs.is_some(), "{}", case.case);
+        let greedy = case.overall.greedy_identical.and_then(|share| share.value);
+        assert_eq!(greedy, (case.settings.temperature == 0.0).then_some(1.0), "{}", case.case);
+    }
+    // Each against the first one at its temperature.
+    assert_eq!(found.differences.len(), 5 + 5);
+    // Which goes first changes from prompt to prompt.
+    let first = |prompt| records(&out).into_iter().find(|own| own.prompt_index == prompt);
+    assert_ne!(first(0).unwrap().case, first(1).unwrap().case);
+    let records = records(&out);
+    assert!(records.iter().all(|own| own.run == found.header.run && own.repeat == 0));
+    assert_eq!(records.len(), names.len() * cases[0].overall.prompts);
+    for range in ["3-2", "2-", "a", "1,,2"] {
+        let refused = models.bench("draft", &["--gamma", range]);
+        assert_eq!(refused.status.code(), Some(2), "{range}");
+    }
+    assert_one_line(&models.bench("draft", &["--gamma", "0-2"]), &["--gamma is at least 1"]);
+}
+
+/// What of a record does not hang on the clock.
+fn without_times(record: &Record) -> (String, usize, Vec<u32>, u64) {
+    let counts = &record.counts;
+    (record.case_key.clone(), record.prompt_index, record.ids.clone(), counts.num_draft_tokens)
+}
+
+#[test]
+fn a_run_that_was_stopped_is_gone_on_with() {
+    let models = Models::new(SPEC);
+    let out = models.folder.path().join("run");
+    let path = out.display().to_string();
+    let fixed = ["--out", &path, "--json", "--seed", "3", "--temperature", "0,1"];
+    let run = |more: &[&str]| models.bench("draft", &[&fixed[..], more].concat());
+    let whole = report(&run(&["--method", "slem"]));
+    let before = records(&out);
+    // As if it had been killed while it wrote a record.
+    let text = fs::read_to_string(out.join("records.jsonl")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let half = lines[..lines.len() / 2].join("\n") + "\n" + &lines[lines.len() / 2][..40];
+    fs::write(out.join("records.jsonl"), half).unwrap();
+    let again = report(&run(&["--method", "slem"]));
+    let after = records(&out);
+    assert_eq!(before.len(), after.len());
+    let plain = |records: &[Record]| {
+        let mut all: Vec<_> = records.iter().map(without_times).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(plain(&before), plain(&after));
+    assert_eq!(after[..lines.len() / 2], before[..lines.len() / 2], "what was there is kept");
+    assert_eq!(whole.cases[2].overall.counts, again.cases[2].overall.counts);
+    // A sweep may grow; what is there is not run again.
+    let grown = report(&run(&["--method", "slem,tli"]));
+    assert_eq!(grown.cases.len(), 2 + 4);
+    let kept = records(&out);
+    let same = |own: &&Record| kept.iter().any(|other| own.seconds == other.seconds);
+    assert!(after.iter().filter(same).count() == after.len());
+    assert_one_line(&run(&["--method", "tree"]), &["no part of this one", "slem", "another --out"]);
+    let with = |seed: &'static str| ["--method", "slem,tli", "--seed", seed];
+    let other = models.bench("draft", &[&fixed[..2], &with("4")].concat());
+    assert_one_line(&other, &["records.jsonl", "no part of this one"]);
+    assert_eq!(kept, records(&out), "a run that is refused changes nothing");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_was_done() {
+    let models = Models::new(SPEC);
+    let out = models.folder.path().join("run");
+    let path = out.display().to_string();
+    let (draft, target) = (models.path("draft"), models.path("target"));
+    let prompts = models.usual_prompts();
+    let mut child = std::process::Command::new(SPEC.0)
+        .args(["bench", "--draft", &draft, "--target", &target, "--prompts", &prompts])
+        .args(["--out", &path, "--method", "slem", "--temperature", "1", "--repeats", "2000"])
+        .args(["--max-new", "20"])
+        .env("OMP_NUM_THREADS", "1")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let length = || fs::metadata(out.join("records.jsonl")).map_or(0, |file| file.len());
+    while length() == 0 {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended too early");
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the same command with its --out goes on with it"), "{said}");
+    let report: Report =
+        serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    let done = records(&out).len();
+    assert!(!report.complete && done > 0);
+    assert_eq!(report.cases.iter().map(|case| case.overall.generations).sum::<usize>(), done);
 }

@@ -126,7 +126,7 @@ fn a_pulled_model_works_without_the_network() {
     let (prompts, target) = (site.models.usual_prompts(), site.models.path("target"));
     let bench = ["bench", "--draft", ID, "--target", &target, "--prompts", &prompts, "--json"];
     let report = site.json(&[&bench[..], &["--max-new", "8", "--threads", "1"]].concat(), &offline);
-    assert_eq!(report["header"]["draft"]["name"], ID);
+    assert_eq!(report["header"]["drafts"][0]["name"], ID);
     assert_eq!(site.json(&["pull", ID, "--json"], &offline)["revision"], commit(1));
     assert_eq!(site.server.log().len(), requests, "offline asks nobody");
 }

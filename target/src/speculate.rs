@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
     fn end_pass(&mut self, candidates: usize) {
         self.clock.enter(Phase::Other);
         let verified = self.clock.spent(Phase::Verify);
-        self.passes.add(candidates, (verified - self.verified).as_secs_f64());
+        self.passes.add(candidates, verified.saturating_sub(self.verified).as_secs_f64());
         self.verified = verified;
     }
 

@@ -165,22 +165,18 @@ fn common<'a>(a: &'a Run, b: &'a Run) -> Result<(Named<'a>, Named<'a>)> {
     }
     let same = |own: &&Named<'a>| theirs.iter().any(|other| other.0 == own.0);
     let common: Vec<&Named<'a>> = ours.iter().filter(same).collect();
-    match common[..] {
-        [(name, _)] => Ok((a.case(name)?, b.case(name)?)),
-        _ => {
-            let names = |cases: &[Named<'_>]| {
-                cases.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-            };
-            bail!(
-                "{} and {} have no single case in common to compare; name them, as RUN:CASE: {} and \
-                 {}",
-                a.path,
-                b.path,
-                names(&ours),
-                names(&theirs)
-            )
-        }
+    if let [(name, _)] = common[..] {
+        return Ok((a.case(name)?, b.case(name)?));
     }
+    let names =
+        |cases: &[Named<'_>]| cases.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    bail!(
+        "{} and {} have no single case in common to compare; name them, as RUN:CASE: {} and {}",
+        a.path,
+        b.path,
+        names(&ours),
+        names(&theirs)
+    )
 }
 
 /// The comparison as a table.

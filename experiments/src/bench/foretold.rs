@@ -124,7 +124,9 @@ mod tests {
 
     fn passes(times: &[(usize, f64)]) -> PassTimes {
         let mut passes = PassTimes::default();
-        times.iter().for_each(|&(candidates, seconds)| passes.add(candidates, seconds));
+        for &(candidates, seconds) in times {
+            passes.add(candidates, seconds);
+        }
         passes
     }
 

@@ -18,10 +18,11 @@ use crate::source::Loaded;
 fn labels(header: &Header, typed: &[&str]) -> Vec<String> {
     let is_taken = |name: &str| header.drafts.iter().filter(|own| own.name == name).count() > 1;
     let own = header.drafts.iter().zip(typed);
-    own.map(|(model, typed)| match is_taken(&model.name) {
-        true => (*typed).to_owned(),
-        false => model.name.clone(),
-    })
+    own.map(
+        |(model, typed)| {
+            if is_taken(&model.name) { (*typed).to_owned() } else { model.name.clone() }
+        },
+    )
     .collect()
 }
 

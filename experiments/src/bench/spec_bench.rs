@@ -38,7 +38,7 @@ pub(super) fn columns(records: &[Record], case: &str, temperature: f64) -> Optio
     let mut questions: BTreeMap<usize, Question> = BTreeMap::new();
     let (mut tokens, mut steps) = (0, 0);
     for record in records.iter().filter(|record| record.temperature == temperature) {
-        let Some(task) = task(&record.category) else { return None };
+        let task = task(&record.category)?;
         let question = questions.entry(record.prompt_index).or_default();
         question.task = task;
         let sums = if record.case == case {

@@ -110,7 +110,6 @@ fn speculative_counts([none, one, two]: [u64; 3], plain_steps: u64) -> Counts {
         draft_window_slides: 0,
         accepted_by_candidate: vec![one + two, two],
         observed: observed([none, one, two]),
-        ..Counts::default()
     }
 }
 

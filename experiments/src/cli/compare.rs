@@ -58,7 +58,9 @@ impl Args {
             printer.data(&render(&comparison))?;
         }
         let faults = self.faults(&comparison);
-        faults.iter().for_each(|fault| printer.say(fault));
+        for fault in &faults {
+            printer.say(fault);
+        }
         Ok(faults.is_empty())
     }
 

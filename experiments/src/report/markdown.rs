@@ -135,6 +135,18 @@ fn hashes(model: &ModelInfo) -> String {
     format!("SHA-256 of weights {weights}…, of tokenizer {tokenizer}…")
 }
 
+/// A case with what its name does not say.
+fn case_in_full(case: &CaseSummary) -> String {
+    let own = &case.settings;
+    let (reason, tail) = (&own.method_reason, &own.tail_policy);
+    let temperature = own.draft_temperature;
+    format!(
+        "{}: {} ({reason}); draft temperature {temperature}; tail policy: {tail}",
+        case.case,
+        of_case(own)
+    )
+}
+
 /// What else is needed to run this again.
 pub(super) fn provenance(report: &Report) -> Vec<[String; 2]> {
     let header: &Header = &report.header;
@@ -146,24 +158,11 @@ pub(super) fn provenance(report: &Report) -> Vec<[String; 2]> {
         ("version", format!("{}, commit {commit}", header.version)),
         ("started", header.started.clone()),
     ];
-    for draft in &header.drafts {
-        rows.push(("draft", format!("{}; {}; {}", model(draft), place(draft), hashes(draft))));
-    }
-    let target = &header.target;
-    rows.push(("target", format!("{}; {}; {}", model(target), place(target), hashes(target))));
-    for case in report.cases.iter().filter(|case| !case.settings.is_plain()) {
-        let own = &case.settings;
-        let (reason, tail) = (&own.method_reason, &own.tail_policy);
-        let temperature = own.draft_temperature;
-        rows.push((
-            "case",
-            format!(
-                "{}: {} ({reason}); draft temperature {temperature}; tail policy: {tail}",
-                case.case,
-                of_case(own)
-            ),
-        ));
-    }
+    let whole = |own: &ModelInfo| format!("{}; {}; {}", model(own), place(own), hashes(own));
+    rows.extend(header.drafts.iter().map(|draft| ("draft", whole(draft))));
+    rows.push(("target", whole(&header.target)));
+    let cases = report.cases.iter().filter(|case| !case.settings.is_plain());
+    rows.extend(cases.map(|case| ("case", case_in_full(case))));
     if let Some(trace) = &header.trace {
         rows.push(("trace", format!("{}, SHA-256 {}", trace.path, trace.sha256)));
     }

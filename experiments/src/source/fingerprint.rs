@@ -26,7 +26,8 @@ impl ModelInfo {
 
 /// SHA-256 of the files of a folder's tokenizer.
 pub fn tokenizer(folder: &Path) -> Result<Option<String>> {
-    of_files(&files(folder, |name| TOKENIZER.contains(&name) || name.ends_with(".vocab"))?)
+    let is_vocab = |name: &str| Path::new(name).extension().is_some_and(|own| own == "vocab");
+    of_files(&files(folder, |name| TOKENIZER.contains(&name) || is_vocab(name))?)
 }
 
 /// Files of a folder, by name.
