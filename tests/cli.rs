@@ -448,3 +448,50 @@ fn ctrl_c_keeps_what_was_done() {
     assert!(!report.complete && done > 0);
     assert_eq!(report.cases.iter().map(|case| case.overall.generations).sum::<usize>(), done);
 }
+
+#[test]
+fn two_cases_are_compared_prompt_by_prompt_and_held_to_a_floor() {
+    let models = Models::new(SPEC);
+    let out = models.folder.path().join("run");
+    let path = out.display().to_string();
+    let lists = ["--method", "slem,byte", "--out", &path];
+    stdout(&models.bench("draft", &lists));
+    let compare = |more: &[&str]| models.spec.run(&[&["compare"], more].concat());
+    let (slem, byte) = (format!("{path}:slem"), format!("{path}:byte"));
+    let found: Value = serde_json::from_str(&stdout(&compare(&[&slem, &byte, "--json"]))).unwrap();
+    let names: Vec<&str> = found["figures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|own| own["name"].as_str().unwrap())
+        .collect();
+    let expected =
+        ["draft_acceptance_rate", "mean_acceptance_length", "target_tokens_per_second", "speedup"];
+    assert_eq!(names, expected);
+    // The report says the same of its own cases.
+    let report: Report =
+        serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    let ours = &report.differences[0];
+    assert_eq!((ours.from.as_str(), ours.to.as_str(), ours.prompts), ("slem", "byte", 8));
+    let figures = serde_json::to_value(&ours.figures).unwrap();
+    assert_eq!(figures, found["figures"]);
+    let same = stdout(&compare(&[&slem, &slem]));
+    assert!(same.contains("B - A +0.0000 [+0.0000, +0.0000]   no difference shown"), "{same}");
+    assert_one_line(&compare(&[&path, &path]), &["no single case in common", "RUN:CASE"]);
+    let unknown = format!("{path}:tree");
+    assert_one_line(&compare(&[&slem, &unknown]), &["no case `tree`", "slem, byte"]);
+    let code = |flags: &[&str]| compare(&[&[slem.as_str(), slem.as_str()], flags].concat());
+    let rate = report.cases[1].overall.draft_acceptance_rate.value.unwrap();
+    let (below, above) = ((rate * 0.9).to_string(), (rate * 1.1).to_string());
+    assert_eq!(code(&["--min-acceptance", &below]).status.code(), Some(0));
+    let failed = code(&["--min-acceptance", &above]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("below --min-acceptance"));
+    assert_eq!(code(&["--max-regression", "0"]).status.code(), Some(0));
+    let length = |case: usize| report.cases[case].overall.mean_acceptance_length.value.unwrap();
+    let (worse, better) = if length(1) < length(2) { (&slem, &byte) } else { (&byte, &slem) };
+    let held = |most: &str| compare(&[better, worse, "--max-regression", most]);
+    assert_eq!(held("0").status.code(), Some(1), "{} {}", length(1), length(2));
+    assert_eq!(held("1").status.code(), Some(0));
+    assert_one_line(&held("2"), &["from 0 to 1"]);
+}

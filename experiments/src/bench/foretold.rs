@@ -49,7 +49,13 @@ impl Measured<'_> {
         let verify: f64 = self.passes.times().iter().map(|time| time.seconds).sum();
         let length = self.counts.num_step_tokens as f64 / steps;
         let drafting = draft * passes / steps;
-        let by_size = self.by_size([target, drafting, overhead]);
+        let predicted = length * target / (verify / steps + drafting + overhead);
+        let mut by_size = self.by_size([target, drafting, overhead]);
+        if by_size.is_empty() {
+            let candidates = self.settings.tree.map_or(self.settings.gamma, |tree| tree.nodes);
+            let whole = SizeSpeedup { candidates, speedup: predicted };
+            by_size = vec![SizeSpeedup { candidates: 0, speedup: 1.0 }, whole];
+        }
         let best = by_size.iter().max_by(|a, b| a.speedup.total_cmp(&b.speedup));
         Some(Costs {
             draft_pass_seconds: draft,
@@ -64,7 +70,7 @@ impl Measured<'_> {
                 let gamma = self.settings.gamma;
                 leviathan(alpha, gamma, draft / target)
             }),
-            predicted: length * target / (verify / steps + drafting + overhead),
+            predicted,
             best_size: best.map(|best| best.candidates),
             by_size,
         })
@@ -75,7 +81,7 @@ impl Measured<'_> {
     }
 
     /// Speed-ups for fewer candidates than the case had: the first so many of a chain, or of a tree that
-    /// orders them by their chance. Nothing is foretold where the order is another one.
+    /// orders them by their chance. Empty where the order is another one.
     fn by_size(&self, [target, drafting, overhead]: [f64; 3]) -> Vec<SizeSpeedup> {
         let steps = self.counts.steps() as f64;
         let (accepted, most) = if self.is_chain() {
