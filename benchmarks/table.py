@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """benchmarks/table.py FOLDER: the runs of benchmarks/pairs.sh as one Markdown table.
 
-Reads every report.json below FOLDER; computes nothing, each figure is the report's own.
+Reads every report.json below FOLDER, of schema 1 or 2; computes nothing, each figure is the report's own.
 """
 
 import json
@@ -22,13 +22,17 @@ def figure(estimate, digits=3):
 def row(path):
     report = json.loads(path.read_text(encoding="utf-8"))
     header = report["header"]
-    settings = header["settings"]
-    case = next(case for case in report["cases"] if case["case"] == settings["method"])
+    if report["schema"] == 1:
+        settings, draft = header["settings"], header["draft"]["name"]
+        case = next(case for case in report["cases"] if case["case"] == settings["method"])
+    else:
+        case = next(case for case in report["cases"] if case["settings"]["method"] != "plain")
+        settings, draft = case["settings"], case["settings"]["draft"]
     metrics = case["overall"]
     identical = metrics["greedy_identical"]
     greedy = "–" if identical is None else f"{identical['value']:.0%}".replace("%", " %")
     return [
-        f"{header['draft']['name']} → {header['target']['name']}",
+        f"{draft} → {header['target']['name']}",
         settings["method"],
         f"{settings['temperature']:g}",
         f"{header['prompts']['run']} of {pathlib.Path(header['prompts']['source']).name}",

@@ -71,20 +71,20 @@ bench() {
 
 decoding() {
     for method in slem tli tree byte; do
-        bench cpu --device cpu --method $method --max-new 32
-        bench gpu --device "$device" --dtype fp32 --method $method --max-new 32
-        python3 - "$out" <<'PY'
+        bench cpu-$method --device cpu --method $method --max-new 32
+        bench gpu-$method --device "$device" --dtype fp32 --method $method --max-new 32
+        python3 - "$out" "$method" <<'PY'
 import json, sys
 def ids(name):
-    lines = open(f"{sys.argv[1]}/{name}/records.jsonl")
+    lines = open(f"{sys.argv[1]}/{name}-{sys.argv[2]}/records.jsonl")
     return {(r["case"], r["prompt_index"]): r["ids"] for r in map(json.loads, lines)}
 cpu, gpu = ids("cpu"), ids("gpu")
 same = sum(cpu[key] == gpu[key] for key in cpu)
 print(f"greedy ids on the GPU equal those on the CPU in {same} of {len(cpu)} generations")
 sys.exit(0 if same >= 0.95 * len(cpu) else 1)
 PY
-        bench bf16 --device "$device" --dtype bf16 --method $method
-        bench sampled --device "$device" --dtype bf16 --method $method --temperature 1
+        bench bf16-$method --device "$device" --dtype bf16 --method $method
+        bench sampled-$method --device "$device" --dtype bf16 --method $method --temperature 1
     done
 }
 

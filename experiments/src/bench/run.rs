@@ -27,8 +27,11 @@ use crate::source::Loaded;
 use crate::statistics::Resampling;
 use crate::train::interrupt::{self, Interrupted};
 
-/// How often reports are brought up to date while a run is on its way.
+/// How often reports are brought up to date while a run is on its way, at most.
 const REFRESH: Duration = Duration::from_secs(5);
+
+/// The share of a run's time that this may take.
+const REFRESH_SHARE: u32 = 20;
 
 /// Runs a plan. Where the folder of its files has records of its cases, only what is missing is run.
 pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
@@ -66,7 +69,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
         report,
         files,
         places: HashMap::new(),
-        last: None,
+        due: Instant::now(),
     };
     bench.remember(0);
     bench.run(&fitted, printer)
@@ -85,8 +88,8 @@ struct Bench<'a> {
     files: Option<RunFiles>,
     /// Where the record of a case's key, a prompt, a repeat and a turn is.
     places: HashMap<(String, usize, u32, u32), usize>,
-    /// When reports were last brought up to date.
-    last: Option<Instant>,
+    /// When reports are to be brought up to date again.
+    due: Instant,
 }
 
 /// A turn of a conversation, at one temperature.
@@ -248,7 +251,7 @@ impl Bench<'_> {
         if let Some(files) = &mut self.files {
             files.append(&self.records[begin..])?;
         }
-        if self.last.is_none_or(|last| last.elapsed() >= REFRESH) {
+        if Instant::now() >= self.due {
             self.refresh(false)?;
         }
         Ok(())
@@ -337,7 +340,7 @@ impl Bench<'_> {
 
     /// Brings the report's figures up to date, and its files.
     fn refresh(&mut self, complete: bool) -> Result<()> {
-        let seed = self.plan.seed;
+        let (begin, seed) = (Instant::now(), self.plan.seed);
         let resampling = if complete { Resampling::full(seed) } else { Resampling::running(seed) };
         let curve = &self.report.verify_curve;
         self.report.cases = summarise(&self.records, &self.cases, curve, resampling);
@@ -348,7 +351,7 @@ impl Bench<'_> {
         if let Some(files) = &self.files {
             files.write(&self.report)?;
         }
-        self.last = Some(Instant::now());
+        self.due = Instant::now() + REFRESH.max(begin.elapsed() * REFRESH_SHARE);
         Ok(())
     }
 }
