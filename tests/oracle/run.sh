@@ -4,8 +4,9 @@
 #
 #   1. the environment (environment.sh)
 #   2. the fixtures made anew, and compared with the committed ones
-#   3. the tests of losslessness and of sampling with 100,000 draws a method and setting, and greedy ids
-#      of every method against plain decoding, 50 prompts on each of ten pairs
+#   3. the tests of losslessness and of sampling with 100,000 draws a method and setting, the mutants
+#      that they must find, and greedy ids of every method against plain decoding, 50 prompts on each
+#      of ten pairs
 #   4. `spec bench` against transformers' generate
 #   5. `spec eval` against lm-evaluation-harness, sentence by sentence
 #   6. every architecture and published shape against transformers, with weights by a formula; the
@@ -49,8 +50,8 @@ fixtures() {
 
 rust_tests() {
   SPEC_ORACLE=1 OMP_NUM_THREADS=1 \
-    cargo test --release -p spec-tests --locked --test lossless --test enumeration --test pairs \
-    --test parity --test architectures --test draws --test training
+    cargo test --release -p spec-tests --locked --test lossless --test mutations --test enumeration \
+    --test pairs --test parity --test architectures --test draws --test training
 }
 
 decoding() {

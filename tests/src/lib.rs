@@ -10,6 +10,8 @@
     reason = "test support"
 )]
 
+pub mod altered;
+pub mod bench;
 pub mod checkpoints;
 pub mod chi_square;
 pub mod command;

@@ -1,39 +1,84 @@
 //! Rules with one error each, to show that the tests of losslessness and of sampling find it.
 
-use std::collections::BTreeMap;
-
-use align::Context;
 use draft::{Key, Law, Purpose, Randomness, Sampling};
-use target::propose::Round;
-use target::verify::rejection::residual;
-use target::{
-    Clock, Laws, Node, Origin, Proposal, Proposer, SpeculateError, Tally, Verdict, Verifier,
-};
+use target::verify::block::Block;
+use target::verify::rejection::{residual, scaled};
+use target::verify::siblings::Choice;
+use target::{Laws, Node, Proposal, SpeculateError, Verdict, Verifier};
 
-/// Verification by rejection with one rule changed.
-#[derive(Clone, Copy, Debug)]
+/// How far a candidate that was chosen is believed in by [`Mutant::AcceptsByBelief`].
+const BELIEF: f64 = 0.6;
+
+/// Verification place by place, written down plainly, with at most one rule changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// Draws from p itself where a candidate was rejected.
+    /// Nothing is changed.
+    Honest,
+    /// Draws from p itself where the candidates that were drawn are rejected.
     NoResidual,
-    /// Accepts a candidate with its own probability under the draft.
+    /// Tests each candidate against p itself, whatever those before it have taken of p.
+    EachAgainstTarget,
+    /// Accepts a candidate that was drawn with its own probability under the draft.
     AcceptsByDraft,
+    /// Accepts a candidate that was chosen as often as it is believed in, and not where the target draws it.
+    AcceptsByBelief,
+}
+
+/// The random numbers of a place.
+struct Keys {
+    target: Key,
+    accept: Key,
+    residual: Key,
+}
+
+/// The law that is proportional to some masses; `None` without any.
+fn law_of(masses: impl Iterator<Item = (u32, f64)>) -> Option<Law> {
+    let logs: Vec<(u32, f64)> = masses.map(|(id, mass)| (id, mass.ln())).collect();
+    (!logs.is_empty()).then(|| Law::sparse(logs))
 }
 
 impl Mutant {
-    fn accepts(self, p: &Law, q: &Law, token: u32, uniform: f64) -> bool {
-        match self {
-            Self::NoResidual => uniform * q.probability(token) < p.probability(token),
-            Self::AcceptsByDraft => uniform < q.probability(token),
+    /// What is done with the candidates of a place.
+    fn choose(self, candidates: &[&Node], p: &Law, keys: &Keys) -> Choice {
+        let drawn = candidates.iter().position(|node| node.law().is_some());
+        let (chosen, drawn) = candidates.split_at(drawn.unwrap_or(candidates.len()));
+        let tokens: Vec<u32> = chosen.iter().map(|node| node.token).collect();
+        let own = p.draw(keys.target);
+        let follows = |(index, token): (usize, &u32)| match self {
+            Self::AcceptsByBelief => keys.accept.uniform_of(index) < BELIEF,
+            _ => *token == own,
+        };
+        if let Some(index) = tokens.iter().enumerate().position(follows) {
+            return Choice::Accept(index);
+        }
+        if drawn.is_empty() {
+            return Choice::Emit(own);
+        }
+        match self.choose_drawn(drawn, (p, p.without(&tokens)), keys) {
+            Choice::Accept(index) => Choice::Accept(tokens.len() + index),
+            emit @ Choice::Emit(_) => emit,
         }
     }
 
-    fn correction(self, p: &Law, q: &Law, key: Key) -> u32 {
-        match self {
-            Self::NoResidual => p.draw(key),
-            Self::AcceptsByDraft => {
-                key.draw(residual(p, q).map(|(id, mass)| (id, mass.ln()))).unwrap()
+    /// What is done with candidates that were drawn, if those before them have left `rest` of p.
+    fn choose_drawn(self, drawn: &[&Node], (p, mut rest): (&Law, Law), keys: &Keys) -> Choice {
+        let before = rest.clone();
+        for (index, node) in drawn.iter().enumerate() {
+            let Some(q) = node.law() else { panic!("a law is needed") };
+            let (token, proposed) = (node.token, q.probability(node.token));
+            let accepted = match self {
+                Self::AcceptsByDraft => proposed,
+                Self::EachAgainstTarget => p.probability(token) / proposed,
+                _ => rest.probability(token) / proposed,
+            };
+            if keys.accept.uniform_of(index) < accepted {
+                return Choice::Accept(index);
             }
+            let Some(left) = law_of(residual(&rest, q)) else { return Choice::Accept(index) };
+            rest = left;
         }
+        let law = if self == Self::NoResidual { before } else { rest };
+        Choice::Emit(law.draw(keys.residual))
     }
 }
 
@@ -45,94 +90,97 @@ impl Verifier for Mutant {
         randomness: Randomness,
         start: usize,
     ) -> Result<Verdict, SpeculateError> {
-        let mut path = Vec::new();
-        for (index, Node { token, origin, .. }) in proposal.nodes().iter().enumerate() {
-            let p = laws.after(index.checked_sub(1));
-            let Origin::Sampled(q) = origin else { panic!("a law is needed") };
-            let position = start + index;
-            let uniform = randomness.key(position, Purpose::Accept(start)).uniform();
-            if !self.accepts(&p, q, *token, uniform) {
-                let key = randomness.key(position, Purpose::Residual(start));
-                return Ok(Verdict { path, next: self.correction(&p, q, key) });
+        let mut path: Vec<usize> = Vec::new();
+        loop {
+            let (at, position) = (path.last().copied(), start + path.len());
+            let children: Vec<usize> = proposal.children(at).collect();
+            let nodes: Vec<&Node> =
+                children.iter().map(|&child| &proposal.nodes()[child]).collect();
+            let keys = Keys {
+                target: randomness.key(position, Purpose::Target),
+                accept: randomness.key(position, Purpose::Accept(start)),
+                residual: randomness.key(position, Purpose::Residual(start)),
+            };
+            match self.choose(&nodes, &laws.after(at), &keys) {
+                Choice::Accept(index) => path.push(children[index]),
+                Choice::Emit(next) => return Ok(Verdict { path, next }),
             }
-            path.push(index);
         }
-        let key = randomness.key(start + path.len(), Purpose::Target);
-        let next = laws.after(path.last().copied()).draw(key);
-        Ok(Verdict { path, next })
     }
 }
 
-/// A proposer whose proposals are changed before the verifier sees them.
-pub struct Altered(pub Box<dyn Proposer>, pub fn(&Proposal) -> Proposal);
+/// Verification of a chain as a block, with at most one rule changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockMutant {
+    /// Nothing is changed.
+    Honest,
+    /// Draws from p itself where the chain is cut.
+    NoResidual,
+    /// Draws from (p − q)⁺ there, as if what was accepted had all its weight.
+    WeightForgotten,
+    /// Cuts the chain at the first part whose turn does not come, and not behind the last whose turn comes.
+    StopsAtFirstFailure,
+    /// Accepts a part with its last candidate's probability under the draft.
+    AcceptsByDraft,
+}
 
-impl Proposer for Altered {
-    fn name(&self) -> &'static str {
-        "altered"
+impl BlockMutant {
+    fn accepted(
+        self,
+        block: &Block,
+        drawn: &[(u32, &Law)],
+        uniform: impl Fn(usize) -> f64,
+    ) -> usize {
+        let parts = 1..=drawn.len();
+        let by_draft = |&count: &usize| {
+            let (token, q) = drawn[count - 1];
+            uniform(count) <= q.probability(token)
+        };
+        match self {
+            Self::StopsAtFirstFailure => {
+                parts.take_while(|&count| uniform(count) <= block.accepts[count - 1]).count()
+            }
+            Self::AcceptsByDraft => parts.rev().find(by_draft).unwrap_or(0),
+            _ => block.accepted(uniform),
+        }
     }
 
-    fn begin(&mut self, prompt: &Context, clock: &mut Clock) -> Result<(), SpeculateError> {
-        self.0.begin(prompt, clock)
-    }
-
-    fn commit(
-        &mut self,
-        tokens: &[u32],
-        bytes: &[u8],
-        clock: &mut Clock,
-    ) -> Result<(), SpeculateError> {
-        self.0.commit(tokens, bytes, clock)
-    }
-
-    fn propose(
-        &mut self,
-        round: &Round<'_>,
-        clock: &mut Clock,
-    ) -> Result<Proposal, SpeculateError> {
-        Ok(self.1(&self.0.propose(round, clock)?))
-    }
-
-    fn count(&self, tally: &mut Tally) {
-        self.0.count(tally);
+    fn next(self, weight: f64, p: &Law, q: &Law, key: Key) -> u32 {
+        let law = match self {
+            Self::NoResidual => None,
+            Self::WeightForgotten => law_of(scaled(1.0, p, q)),
+            _ => law_of(scaled(weight, p, q)),
+        };
+        law.as_ref().unwrap_or(p).draw(key)
     }
 }
 
-/// Laws whose probabilities are exchanged among their ids.
-pub fn with_permuted_laws(honest: &Proposal) -> Proposal {
-    let mut permuted = Proposal::default();
-    for node in honest.nodes() {
-        let Origin::Sampled(q) = &node.origin else { panic!("a law is needed") };
-        let (ids, masses): (Vec<u32>, Vec<f64>) = q.entries().unzip();
-        let turned = masses.iter().cycle().skip(1).map(|mass| mass.ln());
-        let law = Law::sparse(ids.into_iter().zip(turned).collect());
-        permuted.append(node.token, Origin::Sampled(law));
+impl Verifier for BlockMutant {
+    fn verify(
+        &self,
+        proposal: &Proposal,
+        laws: &dyn Laws,
+        randomness: Randomness,
+        start: usize,
+    ) -> Result<Verdict, SpeculateError> {
+        let drawn: Vec<(u32, &Law)> =
+            proposal.nodes().iter().filter_map(|node| Some((node.token, node.law()?))).collect();
+        let (tokens, q): (Vec<u32>, Vec<&Law>) = drawn.iter().copied().unzip();
+        let p: Vec<Law> =
+            (0..=tokens.len()).map(|count| laws.after(count.checked_sub(1))).collect();
+        let block = Block::new(&p, &q, &tokens)?;
+        let key = |count: usize, purpose| randomness.key(start + count, purpose);
+        let accepted =
+            self.accepted(&block, &drawn, |count| key(count - 1, Purpose::Accept(start)).uniform());
+        let next = match q.get(accepted) {
+            Some(q) => {
+                let key = key(accepted, Purpose::Residual(start));
+                self.next(block.weights[accepted], &p[accepted], q, key)
+            }
+            None => p[accepted].draw(key(accepted, Purpose::Target)),
+        };
+        Ok(Verdict { path: (0..accepted).collect(), next })
     }
-    permuted
-}
-
-/// Laws that are mostly those of the place behind; the last place has mostly the first one's.
-pub fn with_laws_of_the_next(honest: &Proposal) -> Proposal {
-    let laws: Vec<&Law> = honest.nodes().iter().filter_map(Node::law).collect();
-    let mut moved = Proposal::default();
-    for (index, node) in honest.nodes().iter().enumerate() {
-        let (own, next) = (laws[index], laws[(index + 1) % laws.len()]);
-        let masses: BTreeMap<u32, f64> = own.entries().chain(next.entries()).collect();
-        let mixed = |id: u32| 0.1 * own.probability(id) + 0.9 * next.probability(id);
-        let law = Law::sparse(masses.into_keys().map(|id| (id, mixed(id).ln())).collect());
-        moved.append(node.token, Origin::Sampled(law));
-    }
-    moved
-}
-
-/// Chosen candidates as if they had been drawn: each with a law that has most of its mass on it.
-pub fn as_if_drawn(honest: &Proposal) -> Proposal {
-    let mut claimed = Proposal::default();
-    for node in honest.nodes() {
-        let masses = (0..8).map(|id| (id, if id == node.token { 0.6f64 } else { 0.4 / 7.0 }));
-        let law = Law::sparse(masses.map(|(id, mass)| (id, mass.ln())).collect());
-        claimed.branch(node.parent, node.token, Origin::Sampled(law));
-    }
-    claimed
 }
 
 /// Sampling settings applied in an order that is not transformers'.

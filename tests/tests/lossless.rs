@@ -1,108 +1,20 @@
 //! Losslessness: the loop's output has the target's law, whatever the draft, the method and the
-//! settings; and tests that are worth anything fail when a rule is broken.
+//! settings. That these tests fail where a rule is broken is shown by `mutations.rs`.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashMap;
-
-use align::Context;
-use draft::{Randomness, Sampling};
+use draft::Sampling;
 use proptest::prelude::*;
+use support::bench::{Bench, FEWEST_P};
 use support::chi_square::p_value;
-use support::mutants::{Altered, Mutant, as_if_drawn, with_laws_of_the_next, with_permuted_laws};
-use support::toy::Table;
 use support::toy_pairs::{DRAFT_SEED, Pair, TARGET_SEED, draft_tokenizer, side, target_tokenizer};
 use target::pace::Pace;
 use target::propose::siblings::{Rule, Siblings};
-use target::propose::tree::Size;
 use target::propose::{Limiting, Ngram, Nothing, Paced, Settings};
-use target::{
-    BlockVerifier, Generation, Limits, Method, Proposer, Side, SpeculateError, TokenVerifier,
-    Verifier, speculate,
-};
-
-const FEWEST_P: f64 = 1e-6;
-const PROMPT: &str = "ab";
-/// Tokens whose law is compared; the loop emits more, so that full rounds occur.
-const COMPARED: usize = 3;
-const EMITTED: usize = 6;
+use target::{BlockVerifier, Method, SpeculateError, TokenVerifier, Verifier};
 
 fn draws() -> u64 {
     if support::shared::is_oracle() { 100_000 } else { 10_000 }
-}
-
-/// Everything that a run needs.
-struct Bench {
-    target: Side,
-    proposer: Box<dyn Proposer>,
-    prompt: target::Prompt,
-    limits: Limits,
-}
-
-impl Bench {
-    fn new(pair: Pair, method: Option<Method>, sampling: Sampling, gamma: usize) -> Self {
-        Self::with(pair, method, (sampling, Siblings::default()), gamma)
-    }
-
-    fn with(
-        pair: Pair,
-        method: Option<Method>,
-        (sampling, siblings): (Sampling, Siblings),
-        gamma: usize,
-    ) -> Self {
-        let target = side(target_tokenizer(pair), TARGET_SEED);
-        let draft = side(draft_tokenizer(pair), DRAFT_SEED);
-        let context = |side: &Side| Context::of_text(&side.tokenizer, PROMPT.as_bytes()).unwrap();
-        let prompt = target::Prompt { target: context(&target), draft: context(&draft) };
-        let proposer: Box<dyn Proposer> = match method {
-            Some(method) => {
-                let size = Size { nodes: 6, beam: 3 };
-                let settings = Settings { temperature: sampling.temperature, size, siblings };
-                method.proposer(draft, &target, settings).unwrap()
-            }
-            None => Box::new(Nothing),
-        };
-        let limits = Limits { gamma, max_new: EMITTED, ignore_eos: false, sampling };
-        Self { target, proposer, prompt, limits }
-    }
-
-    fn run(&mut self, verifier: &dyn Verifier, prompt: u64) -> Result<Generation, SpeculateError> {
-        let randomness = Randomness { seed: 5, prompt };
-        let proposer = self.proposer.as_mut();
-        speculate(&mut self.target, proposer, verifier, &self.prompt, &self.limits, randomness)
-    }
-
-    /// Counts of the first tokens over many draws, and how many candidates were accepted in all.
-    fn sample(&mut self, verifier: &dyn Verifier, draws: u64) -> (HashMap<Vec<u32>, u64>, u64) {
-        let (mut counts, mut accepted) = (HashMap::new(), 0);
-        for draw in 0..draws {
-            let generation = self.run(verifier, draw).unwrap();
-            let first = generation.ids[..generation.ids.len().min(COMPARED)].to_vec();
-            *counts.entry(first).or_insert(0) += 1;
-            accepted += generation.tally.num_accepted_draft_tokens;
-        }
-        (counts, accepted)
-    }
-
-    /// The target's own law of the first tokens.
-    fn law(&self) -> HashMap<Vec<u32>, f64> {
-        let mut table = Table::new(self.target.session.model().rows(), TARGET_SEED);
-        let mut law = HashMap::new();
-        let mut open = vec![(Vec::new(), 1.0)];
-        while let Some((text, mass)) = open.pop() {
-            let prefix = [self.prompt.target.ids(), &text].concat();
-            let next = self.limits.sampling.law(&table.logits(&prefix), &[&prefix]);
-            for (id, p) in next.entries().filter(|(_, p)| *p > 0.0) {
-                let longer = [&text[..], &[id]].concat();
-                if longer.len() == COMPARED || self.target.is_end(id) {
-                    law.insert(longer, mass * p);
-                } else {
-                    open.push((longer, mass * p));
-                }
-            }
-        }
-        law
-    }
 }
 
 fn settings() -> Vec<Sampling> {
@@ -279,55 +191,6 @@ fn blocks_accept_no_fewer_and_single_candidates_alike() {
         let (tokens, blocks) = (accepted(1, &TokenVerifier), accepted(1, &BlockVerifier));
         assert_eq!(tokens, blocks, "{pair:?} {method}");
     }
-}
-
-/// Fails unless the chi-square test finds that the rules were broken.
-fn is_found(verifier: &dyn Verifier, change: impl Fn(Box<dyn Proposer>) -> Box<dyn Proposer>) {
-    let cases = [
-        (Pair::Same, Method::Identity),
-        (Pair::Crossing, Method::Tli),
-        (Pair::Crossing, Method::Byte),
-        (Pair::Characters, Method::Slrs),
-    ];
-    for (pair, method) in cases {
-        let mut bench = Bench::new(pair, Some(method), Sampling::at(1.0), 3);
-        bench.proposer = change(std::mem::replace(&mut bench.proposer, Box::new(Nothing)));
-        let (counts, _) = bench.sample(verifier, draws());
-        let p = p_value(&counts, &bench.law());
-        assert!(p < FEWEST_P, "{pair:?} {method}: p = {p:e}, the test finds nothing");
-    }
-}
-
-#[test]
-fn a_missing_residual_is_found() {
-    is_found(&Mutant::NoResidual, |proposer| proposer);
-}
-
-#[test]
-fn acceptance_by_the_drafts_probability_is_found() {
-    is_found(&Mutant::AcceptsByDraft, |proposer| proposer);
-}
-
-#[test]
-fn a_permuted_law_is_found() {
-    is_found(&TokenVerifier, |proposer| Box::new(Altered(proposer, with_permuted_laws)));
-    is_found(&BlockVerifier, |proposer| Box::new(Altered(proposer, with_permuted_laws)));
-}
-
-#[test]
-fn the_law_of_another_step_is_found() {
-    is_found(&TokenVerifier, |proposer| Box::new(Altered(proposer, with_laws_of_the_next)));
-    is_found(&BlockVerifier, |proposer| Box::new(Altered(proposer, with_laws_of_the_next)));
-}
-
-#[test]
-fn candidates_of_a_tree_that_are_verified_as_if_drawn_are_found() {
-    let change = |proposer| -> Box<dyn Proposer> { Box::new(Altered(proposer, as_if_drawn)) };
-    let mut bench = Bench::new(Pair::Crossing, Some(Method::Tree), Sampling::at(1.0), 3);
-    bench.proposer = change(std::mem::replace(&mut bench.proposer, Box::new(Nothing)));
-    let (counts, _) = bench.sample(&TokenVerifier, draws());
-    let p = p_value(&counts, &bench.law());
-    assert!(p < FEWEST_P, "p = {p:e}, the test finds nothing");
 }
 
 #[test]
