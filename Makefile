@@ -14,7 +14,7 @@ help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
 	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
-	@echo 'make oracle   compare with the reference implementations (tests/oracle/run.sh)'
+	@echo 'make oracle   the long tests of losslessness, and the reference implementations (tests/oracle/run.sh)'
 	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
 	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'
 	@echo 'make bench-train  tokens a second of training beside PyTorch (benchmarks/train.sh)'

@@ -4,16 +4,19 @@
 #
 #   1. the environment (environment.sh)
 #   2. the fixtures made anew, and compared with the committed ones
-#   3. the tests of losslessness and of sampling with 100,000 draws a method and setting, the mutants
-#      that they must find, and greedy ids of every method against plain decoding, 50 prompts on each
-#      of ten pairs
-#   4. `spec bench` against transformers' generate
-#   5. `spec eval` against lm-evaluation-harness, sentence by sentence
-#   6. every architecture and published shape against transformers, with weights by a formula; the
+#   3. the tests of losslessness and of sampling with 100,000 draws a method and setting, and the mutants
+#      that they must find
+#   4. greedy ids of every method against plain decoding, 50 prompts on each of ten pairs, and the other
+#      Rust tests that read fixtures
+#   5. `spec bench` against transformers' generate
+#   6. `spec eval` against lm-evaluation-harness, sentence by sentence
+#   7. every architecture and published shape against transformers, with weights by a formula; the
 #      arguments of this script go there (--quick, --only NAME, --device cuda, --out FILE, ...)
 #
-# Runs all six and exits with 1 where any of them failed. SHARED names the folder with weights and
-# tokenizers (default: ../shared), SPEC_ORACLE_ENV that of the environment (default: .oracle).
+# Runs all of them and exits with 1 where any failed. SHARED names the folder with weights and
+# tokenizers (default: ../shared), SPEC_ORACLE_ENV that of the environment (default: .oracle), and
+# STEPS those to run, of fixtures, losslessness, parity, decoding, evaluation and architectures:
+# `make oracle STEPS=losslessness` needs no Python and no weights.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,6 +26,18 @@ shared=${SHARED:-$root/../shared}
 environment=${SPEC_ORACLE_ENV:-$root/.oracle}
 python=$environment/bin/python
 failed=()
+
+all=(fixtures losslessness parity decoding evaluation architectures)
+read -ra chosen <<<"${STEPS:-${all[*]}}"
+
+# Whether one of these steps is to be run.
+wanted() {
+  local name
+  for name in "$@"; do
+    [[ " ${chosen[*]} " == *" $name "* ]] && return 0
+  done
+  return 1
+}
 
 step() {
   local name=$1 started=$SECONDS
@@ -49,9 +64,15 @@ fixtures() {
 }
 
 rust_tests() {
-  SPEC_ORACLE=1 OMP_NUM_THREADS=1 \
-    cargo test --release -p spec-tests --locked --test lossless --test mutations --test enumeration \
-    --test pairs --test parity --test architectures --test draws --test training
+  SPEC_ORACLE=1 OMP_NUM_THREADS=1 cargo test --release -p spec-tests --locked --no-fail-fast "$@"
+}
+
+losslessness() {
+  rust_tests --test lossless --test mutations --test enumeration --test draws
+}
+
+parity() {
+  rust_tests --test pairs --test parity --test architectures --test training
 }
 
 decoding() {
@@ -69,16 +90,23 @@ architectures() {
     "$python" "$here/compare_architectures.py" --binary build/release/logits "$@"
 }
 
-if [ ! -d "$shared/weights" ]; then
+for name in "${chosen[@]}"; do
+  if [[ " ${all[*]} " != *" $name "* ]]; then
+    echo "oracle: no step is called $name; STEPS names some of: ${all[*]}" >&2
+    exit 2
+  fi
+done
+if wanted fixtures parity decoding evaluation && [ ! -d "$shared/weights" ]; then
   echo "oracle: $shared holds no weights; name the folder with SHARED=..." >&2
   exit 1
 fi
-step "environment" "$here/environment.sh" "$environment" || exit 1
-step "fixtures" fixtures
-step "Rust tests" rust_tests
-step "greedy decoding" decoding
-step "evaluation" evaluation
-step "architectures" architectures "$@"
+if wanted fixtures decoding evaluation architectures; then
+  step environment "$here/environment.sh" "$environment" || exit 1
+fi
+for name in "${all[@]}"; do
+  wanted "$name" || continue
+  step "$name" "$name" "$@"
+done
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'oracle: failed: %s\n' "${failed[@]}" >&2
