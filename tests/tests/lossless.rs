@@ -83,8 +83,13 @@ fn chi_square_tli() {
 }
 
 #[test]
-fn chi_square_tree() {
-    holds(Method::Tree);
+fn chi_square_tree_of_bpe() {
+    holds_by(&of(Method::Tree)[..3], &TokenVerifier);
+}
+
+#[test]
+fn chi_square_tree_of_tokenmonster() {
+    holds_by(&of(Method::Tree)[3..], &TokenVerifier);
 }
 
 #[test]
