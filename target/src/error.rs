@@ -34,6 +34,13 @@ pub enum SpeculateError {
         /// The candidate.
         token: u32,
     },
+    /// Several candidates of one place were drawn, and the target is a text.
+    #[error(
+        "a trace has the target's probability of the token that came and of no other, and several \
+         drawn candidates of one place need those of all; use --siblings 1, or a method that draws \
+         nothing (slem, tree, or --draft-temperature 0)"
+    )]
+    SeveralDrawn,
     /// The whole law of a token takes more readings than a draft may do.
     #[error(
         "slrs gives up: the law of the next token is not whole after {readings} readings of the draft; use --method byte, which cuts it off"

@@ -1,5 +1,5 @@
 //! Two language models: what the draft proposes, how the target verifies it, the loop of the two,
-//! and its accounting.
+//! and its accounting; and the same with texts that a target wrote before.
 //!
 //! Nothing here prints or writes files; reports are `experiments`' matter.
 
@@ -11,9 +11,12 @@ pub mod pace;
 pub mod passes;
 pub mod proposal;
 pub mod propose;
+pub mod reader;
 pub mod round;
 pub mod side;
+mod speaker;
 pub mod speculate;
+pub mod trace;
 pub mod trie;
 pub mod verify;
 
@@ -22,6 +25,7 @@ pub use observed::{Bins, Observed};
 pub use passes::{PassTime, PassTimes};
 pub use proposal::{Node, Origin, Proposal};
 pub use propose::{Method, Proposer};
+pub use reader::Reader;
 pub use round::{Clock, Phase, Seconds, Tally};
 pub use side::Side;
 pub use speculate::{Finish, Generation, Limits, Prompt, speculate};

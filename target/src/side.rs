@@ -3,6 +3,8 @@
 use align::{Entry, Tokenizer};
 use draft::Session;
 
+use crate::reader::Reader;
+
 /// A model, its cache and its vocabulary.
 pub struct Side {
     /// The tokenizer, padded to the model's rows.
@@ -18,6 +20,12 @@ impl Side {
     pub fn new(mut tokenizer: Tokenizer, session: Session, eos: Vec<u32>) -> Self {
         tokenizer.pad_to(session.model().rows());
         Self { tokenizer, session, eos }
+    }
+
+    /// The side without its model.
+    pub fn reader(&self) -> Reader<'_> {
+        let (rows, context) = (self.session.model().rows(), self.session.model().context());
+        Reader { tokenizer: &self.tokenizer, eos: &self.eos, rows, context }
     }
 
     /// Whether `id` ends a text.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use align::{Context, DecodeState};
-use draft::{Law, Logits, Purpose, Randomness, Sampling};
+use draft::{Randomness, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SpeculateError;
@@ -13,7 +13,8 @@ use crate::proposal::Proposal;
 use crate::propose::{Proposer, Round};
 use crate::round::{Clock, Phase, Seconds, Tally};
 use crate::side::Side;
-use crate::verify::{Laws, Verdict, Verifier};
+use crate::speaker::{Live, Speaker};
+use crate::verify::{Verdict, Verifier};
 
 /// A prompt as each side reads it.
 #[derive(Clone, Debug)]
@@ -73,7 +74,19 @@ pub fn speculate(
     limits: &Limits,
     randomness: Randomness,
 ) -> Result<Generation, SpeculateError> {
-    let mut run = Run::begin(target, prompt, limits, randomness)?;
+    let mut speaker = Live { target, verifier, sampling: limits.sampling, randomness };
+    follow(&mut speaker, proposer, prompt, limits, randomness)
+}
+
+/// The loop, whoever speaks.
+pub(crate) fn follow(
+    speaker: &mut dyn Speaker,
+    proposer: &mut dyn Proposer,
+    prompt: &Prompt,
+    limits: &Limits,
+    randomness: Randomness,
+) -> Result<Generation, SpeculateError> {
+    let mut run = Run::begin(speaker, prompt, limits, randomness)?;
     run.clock.end_prefill();
     proposer.begin(&prompt.draft, &mut run.clock)?;
     let mut fresh = run.emitted.len();
@@ -83,11 +96,7 @@ pub fn speculate(
         proposer.commit(&run.emitted[start..], &bytes, &mut run.clock)?;
         let proposal = run.propose(proposer)?;
         run.clock.enter(Phase::Verify);
-        let (base, logits) = run.read(&proposal)?;
-        let laws = PassLaws { logits: &logits, proposal: &proposal, run: &run };
-        let position = run.emitted.len();
-        let verdict = verifier.verify(&proposal, &laws, randomness, position)?;
-        run.keep(base, &verdict);
+        let verdict = run.speaker.verify(&proposal, &run.context, run.emitted.len())?;
         run.end_pass(proposal.len());
         fresh = run.emit(&proposal, &verdict);
     }
@@ -97,7 +106,7 @@ pub fn speculate(
 
 /// A generation on its way.
 struct Run<'a> {
-    target: &'a mut Side,
+    speaker: &'a mut dyn Speaker,
     limits: &'a Limits,
     randomness: Randomness,
     context: Context,
@@ -113,26 +122,10 @@ struct Run<'a> {
     verified: Duration,
 }
 
-/// The target's laws behind the nodes of a proposal, computed when they are asked for.
-struct PassLaws<'a> {
-    /// Row 0 stands behind the committed text, row i + 1 behind node i.
-    logits: &'a Logits,
-    proposal: &'a Proposal,
-    run: &'a Run<'a>,
-}
-
-impl Laws for PassLaws<'_> {
-    fn after(&self, node: Option<usize>) -> Law {
-        let row = self.logits.row(node.map_or(0, |node| node + 1));
-        let path = self.proposal.path_to(node);
-        self.run.limits.sampling.law(row, &[self.run.context.ids(), &path])
-    }
-}
-
 impl<'a> Run<'a> {
     /// Reads the prompt and emits the first token, which is no step.
     fn begin(
-        target: &'a mut Side,
+        speaker: &'a mut dyn Speaker,
         prompt: &Prompt,
         limits: &'a Limits,
         randomness: Randomness,
@@ -143,14 +136,11 @@ impl<'a> Run<'a> {
         if context.ids().is_empty() {
             return Err(SpeculateError::EmptyPrompt);
         }
-        target.session.reset();
-        let logits = target.session.advance_to(context.ids())?;
-        let law = limits.sampling.law(logits, &[context.ids()]);
-        let first = law.draw(randomness.key(0, Purpose::Target));
-        let state = target.tokenizer.vocabulary().state_after(context.ids());
+        let first = speaker.begin(&context)?;
+        let state = speaker.reader().tokenizer.vocabulary().state_after(context.ids());
         let offsets = vec![context.text().len()];
         let mut run = Self {
-            target,
+            speaker,
             limits,
             randomness,
             context,
@@ -172,7 +162,7 @@ impl<'a> Run<'a> {
     /// context.
     fn budget(&self) -> (usize, usize) {
         let left = self.limits.max_new.saturating_sub(self.emitted.len());
-        let room = self.target.session.model().context().saturating_sub(self.context.ids().len());
+        let room = self.speaker.reader().context.saturating_sub(self.context.ids().len());
         (self.limits.gamma.min(left.saturating_sub(1)).min(room), room)
     }
 
@@ -182,39 +172,16 @@ impl<'a> Run<'a> {
             return Ok(Proposal::default());
         }
         let round = Round {
-            target: self.target,
+            target: self.speaker.reader(),
             committed: &self.context,
             budget,
             room,
             ignore_eos: self.limits.ignore_eos,
             position: self.emitted.len(),
             randomness: self.randomness,
+            known: self.speaker.known(self.emitted.len()),
         };
         proposer.propose(&round, &mut self.clock)
-    }
-
-    /// One pass of the target over the last emitted token and the candidates behind it. Gives the
-    /// cache's length behind that token.
-    fn read(&mut self, proposal: &Proposal) -> Result<(usize, Logits), SpeculateError> {
-        let pending = self.context.ids()[self.context.ids().len() - 1];
-        let mut ids = vec![pending];
-        ids.extend(proposal.nodes().iter().map(|node| node.token));
-        let session = &mut self.target.session;
-        let base = session.ids().len() + 1;
-        let logits = if proposal.is_chain() {
-            session.read_all(&ids)?
-        } else {
-            let mut parents = vec![None];
-            let below = |parent: Option<usize>| Some(parent.map_or(0, |parent| parent + 1));
-            parents.extend(proposal.nodes().iter().map(|node| below(node.parent)));
-            session.read_tree(session.ids().len(), &ids, &parents)?
-        };
-        Ok((base, logits))
-    }
-
-    /// Rolls the target's cache back to the accepted candidates.
-    fn keep(&mut self, base: usize, verdict: &Verdict) {
-        self.target.session.keep_path(base, &verdict.path);
     }
 
     /// Ends the pass of the target that verified so many candidates.
@@ -246,13 +213,14 @@ impl<'a> Run<'a> {
     }
 
     fn push(&mut self, token: u32) {
-        self.context.push(&self.target.tokenizer, &mut self.state, token);
+        let target = self.speaker.reader();
+        self.context.push(target.tokenizer, &mut self.state, token);
         self.emitted.push(token);
         self.offsets.push(self.context.text().len());
-        if self.target.is_end(token) && !self.limits.ignore_eos {
+        if target.is_end(token) && !self.limits.ignore_eos {
             self.finish = Some(Finish::Eos);
         } else if self.emitted.len() >= self.limits.max_new
-            || self.context.ids().len() > self.target.session.model().context()
+            || self.context.ids().len() > target.context
         {
             self.finish = Some(Finish::Length);
         }

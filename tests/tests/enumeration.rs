@@ -88,13 +88,14 @@ impl Enumeration {
         self.proposer.begin(&self.prompt.draft, &mut clock).unwrap();
         self.proposer.commit(emitted, &committed.text()[before..], &mut clock).unwrap();
         let round = Round {
-            target: &self.target,
+            target: self.target.reader(),
             committed: &committed,
             budget: self.gamma,
             room: 64,
             ignore_eos: false,
             position: emitted.len(),
             randomness: Randomness { seed, prompt: 0 },
+            known: None,
         };
         self.proposer.propose(&round, &mut clock).unwrap()
     }

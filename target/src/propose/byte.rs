@@ -10,17 +10,19 @@
 use std::cell::RefCell;
 
 use align::{ByteTrie, Context};
-use draft::{Key, Law, Purpose};
+use draft::Law;
 
 use super::drafter::{AGAIN, Drafter};
 use super::followers::Followers;
 use super::grower::{Grower, Place, Placed, Tree};
+use super::known::Drawing;
 use super::likely::Likely;
 use super::seams::Seams;
 use super::stream::{Bytes, Front, Steps, Stream, wanted};
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
+use crate::reader::Reader;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
@@ -74,20 +76,19 @@ struct Site {
 
 impl Byte {
     /// The method with a law that is cut off.
-    pub fn new(draft: Side, target: &Side, settings: Settings) -> Self {
+    pub fn new(draft: Side, target: Reader<'_>, settings: Settings) -> Self {
         Self::reaching(Reach::Enough, draft, target, settings)
     }
 
     /// The method with the whole law.
-    pub fn whole(draft: Side, target: &Side, settings: Settings) -> Self {
+    pub fn whole(draft: Side, target: Reader<'_>, settings: Settings) -> Self {
         Self::reaching(Reach::Whole, draft, target, settings)
     }
 
-    fn reaching(reach: Reach, draft: Side, target: &Side, settings: Settings) -> Self {
-        let rows = target.session.model().rows();
+    fn reaching(reach: Reach, draft: Side, target: Reader<'_>, settings: Settings) -> Self {
         let tokens = target.tokenizer.vocabulary().clean_tokens().iter();
         let tokens = tokens.map(|(bytes, id)| (&**bytes, *id));
-        let trie = ByteTrie::new(tokens.filter(|&(_, id)| (id as usize) < rows));
+        let trie = ByteTrie::new(tokens.filter(|&(_, id)| (id as usize) < target.rows));
         let rows = draft.session.model().rows();
         let likely = Likely::new(draft.draftable(), rows, settings.temperature);
         Self {
@@ -188,7 +189,7 @@ impl Byte {
         }
         let drawn = site.node.map(|node| proposal.nodes()[node].token);
         let before = drawn.or(round.committed.ids().last().copied());
-        Some(self.seams.borrow_mut().keep(law, before, &round.target.tokenizer))
+        Some(self.seams.borrow_mut().keep(law, before, round.target.tokenizer))
     }
 
     /// Adds candidates at all sites, at most so many and so many in a row. Gives the sites behind them
@@ -198,7 +199,7 @@ impl Byte {
         (tree, stream): (&mut Tree, &Stream),
         sites: &[Site],
         (room, depth): (usize, usize),
-        (round, key): (&Round<'_>, Key),
+        (round, drawing): (&Round<'_>, Drawing<'_>),
     ) -> Vec<Site> {
         let most = tree.proposal.len() + room;
         let place = |site: &Site| Place {
@@ -208,7 +209,7 @@ impl Byte {
             echo: self.echo(site.echoed),
         };
         let places = sites.iter().map(place).collect();
-        let mut placed = self.grower.grow(tree, places, (room, depth), key);
+        let mut placed = self.grower.grow(tree, places, (room, depth), drawing);
         let token = |node: usize| tree.proposal.nodes()[node].token;
         placed.retain(|candidate| !round.ends_with(token(candidate.node)));
         let echoed = |candidate: &Placed| {
@@ -292,9 +293,9 @@ impl Proposer for Byte {
                 }
                 break;
             }
-            let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
+            let drawing = Drawing::of(round, step);
             let left = (room - tree.proposal.len(), depth - step);
-            sites = self.grow((&mut tree, &stream), &sites, left, (round, key));
+            sites = self.grow((&mut tree, &stream), &sites, left, (round, drawing));
             if sites.is_empty() {
                 break;
             }

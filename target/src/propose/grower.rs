@@ -5,9 +5,10 @@
 
 use std::rc::Rc;
 
-use draft::{Key, Law};
+use draft::Law;
 
 use super::growth::share;
+use super::known::Drawing;
 use super::siblings::Siblings;
 use super::worth::{Belief, Worth};
 use crate::observed::{self, Entropy};
@@ -77,13 +78,13 @@ impl Grower {
         tree: &mut Tree,
         places: Vec<Place>,
         (room, depth): (usize, usize),
-        key: Key,
+        drawing: Drawing<'_>,
     ) -> Vec<Placed> {
         let choices: Vec<Vec<Choice>> = places.iter().map(|place| self.choices(place)).collect();
         let counts = self.counts((&places, &choices), room, depth);
         let mut placed = Vec::new();
         for (at, (place, count)) in places.into_iter().zip(counts).enumerate() {
-            let chances = self.place(tree, (&place, &choices[at]), count, key.place(at));
+            let chances = self.place(tree, (&place, &choices[at]), count, drawing.place(at));
             let goes_on = if self.branches() { chances.len() } else { chances.len().min(1) };
             let first = tree.proposal.len() - chances.len();
             let reached = chances.into_iter().map(|chance| place.reached * chance);
@@ -170,7 +171,7 @@ impl Grower {
         tree: &mut Tree,
         (place, choices): (&Place, &[Choice]),
         count: usize,
-        key: Key,
+        drawing: Drawing<'_>,
     ) -> Vec<f64> {
         if count == 0 {
             return Vec::new();
@@ -190,7 +191,7 @@ impl Grower {
         }
         let Some(law) = &place.law else { return Vec::new() };
         let first = tree.proposal.len();
-        self.siblings.rule.place(&mut tree.proposal, (place.node, count), law.clone(), key);
+        self.siblings.rule.place(&mut tree.proposal, (place.node, count), law.clone(), drawing);
         let (mut chosen, mut drawn) = (0.., 0..);
         let believe = |node: &Node| {
             let ranks = if node.law().is_some() { &mut drawn } else { &mut chosen };
@@ -224,6 +225,7 @@ fn most_probable(law: &Law, count: usize) -> Vec<(u32, f64)> {
 mod tests {
     use super::super::siblings::Rule;
     use super::*;
+    use draft::Key;
 
     fn law(masses: &[f64]) -> Law {
         Law::dense(masses.iter().map(|mass| mass.ln()).collect())
@@ -242,19 +244,19 @@ mod tests {
         let grower = Grower::new(Siblings { count: None, rule: Rule::Drawn }, false, 16);
         let mut tree = Tree::default();
         let places = vec![place(law(&[0.1, 0.6, 0.3]), Some((7, 0.5)))];
-        let placed = grower.grow(&mut tree, places, (3, 1), Key(1));
+        let placed = grower.grow(&mut tree, places, (3, 1), Drawing::by(Key(1)));
         assert_eq!(tokens(&tree), [1, 7, 2]);
         assert_eq!(placed.len(), 3);
         assert!(tree.proposal.nodes().iter().all(|node| node.law().is_none()));
         // Where both speak for a token, it fails only where both are wrong.
         let mut tree = Tree::default();
         let places = vec![place(law(&[0.1, 0.6, 0.3]), Some((1, 0.5)))];
-        let placed = grower.grow(&mut tree, places, (1, 1), Key(1));
+        let placed = grower.grow(&mut tree, places, (1, 1), Drawing::by(Key(1)));
         assert!((placed[0].reached - 0.8).abs() < 0.01);
         // Nothing is known but what came before.
         let mut tree = Tree::default();
         let places = vec![Place { law: None, ..place(law(&[1.0]), Some((7, 0.5))) }];
-        grower.grow(&mut tree, places, (3, 1), Key(1));
+        grower.grow(&mut tree, places, (3, 1), Drawing::by(Key(1)));
         assert_eq!(tokens(&tree), [7]);
     }
 
@@ -264,7 +266,12 @@ mod tests {
         for rule in [Rule::Drawn, Rule::Greedy] {
             let grower = Grower::new(Siblings { count: None, rule }, true, 16);
             let mut tree = Tree::default();
-            let placed = grower.grow(&mut tree, vec![place(whole.clone(), None)], (3, 1), Key(4));
+            let placed = grower.grow(
+                &mut tree,
+                vec![place(whole.clone(), None)],
+                (3, 1),
+                Drawing::by(Key(4)),
+            );
             assert_eq!(placed.len(), 3);
             let drawn: Vec<&Node> =
                 tree.proposal.nodes().iter().filter(|node| node.law().is_some()).collect();
@@ -277,7 +284,12 @@ mod tests {
     fn one_candidate_a_place_is_a_chain() {
         let grower = Grower::new(Siblings::default(), true, 16);
         let mut tree = Tree::default();
-        let placed = grower.grow(&mut tree, vec![place(law(&[0.5, 0.5]), None)], (9, 9), Key(4));
+        let placed = grower.grow(
+            &mut tree,
+            vec![place(law(&[0.5, 0.5]), None)],
+            (9, 9),
+            Drawing::by(Key(4)),
+        );
         assert_eq!((placed.len(), tree.proposal.len()), (1, 1));
         assert_eq!(grower.expect(&[(1.0, None)], 8, 8), [true]);
         assert_eq!(grower.expect(&[(1.0, None)], 0, 8), [false]);
@@ -294,7 +306,7 @@ mod tests {
                 &mut tree,
                 vec![place(law(&[0.9, 0.05, 0.03, 0.02]), None)],
                 (9, 3),
-                Key(key),
+                Drawing::by(Key(key)),
             );
             tree.proposal.len()
         };

@@ -2,13 +2,15 @@
 //! drew them from (Leviathan et al., 2211.17192).
 
 use align::Context;
-use draft::{Law, Purpose};
+use draft::Law;
 
 use super::drafter::Drafter;
+use super::known::Drawing;
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::observed::Belief;
 use crate::proposal::Proposal;
+use crate::reader::Reader;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
@@ -22,12 +24,15 @@ pub struct Identity {
 
 impl Identity {
     /// Fails where the vocabularies differ.
-    pub fn new(draft: Side, target: &Side, settings: Settings) -> Result<Self, SpeculateError> {
+    pub fn new(
+        draft: Side,
+        target: Reader<'_>,
+        settings: Settings,
+    ) -> Result<Self, SpeculateError> {
         if !draft.tokenizer.vocabulary().same_as(target.tokenizer.vocabulary()) {
             return Err(SpeculateError::VocabulariesDiffer);
         }
-        let rows = target.session.model().rows();
-        let allowed = draft.used().into_iter().filter(|&id| (id as usize) < rows).collect();
+        let allowed = draft.used().into_iter().filter(|&id| (id as usize) < target.rows).collect();
         Ok(Self { drafter: Drafter::new(draft), settings, allowed })
     }
 }
@@ -89,9 +94,9 @@ impl Proposer for Identity {
             else {
                 break;
             };
-            let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
+            let drawing = Drawing::of(round, step);
             let left = room - proposal.len();
-            let main = self.settings.siblings.place(&mut proposal, (at, left), law, key);
+            let main = self.settings.siblings.place(&mut proposal, (at, left), law, drawing);
             let token = proposal.nodes()[main].token;
             at = Some(main);
             if self.settings.temperature == 0.0 {

@@ -8,6 +8,7 @@ mod followers;
 mod grower;
 mod growth;
 pub mod identity;
+pub mod known;
 mod likely;
 pub mod ngram;
 pub mod nothing;
@@ -31,11 +32,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
+use crate::reader::Reader;
 use crate::round::{Clock, Tally};
 use crate::side::Side;
 
 pub use byte::Byte;
 pub use identity::Identity;
+pub use known::Known;
 pub use ngram::Ngram;
 pub use nothing::Nothing;
 pub use paced::{Limiting, Paced};
@@ -47,8 +50,8 @@ pub use tree::Tree;
 /// What a proposer may look at when it proposes.
 #[derive(Clone, Copy)]
 pub struct Round<'a> {
-    /// The target's tokenizer and ends of text; its model is not a proposer's business.
-    pub target: &'a Side,
+    /// How the target reads and writes; its model is not a proposer's business.
+    pub target: Reader<'a>,
     /// The target's committed text and ids.
     pub committed: &'a Context,
     /// At most this many candidates in a row.
@@ -61,6 +64,8 @@ pub struct Round<'a> {
     pub position: usize,
     /// The prompt's random numbers.
     pub randomness: Randomness,
+    /// What comes, where the text was recorded.
+    pub known: Option<Known<'a>>,
 }
 
 impl Round<'_> {
@@ -158,6 +163,11 @@ impl Method {
         matches!(self, Self::Tree | Self::Byte | Self::Slrs)
     }
 
+    /// Whether candidates have a law that they are drawn from.
+    pub fn has_law(self) -> bool {
+        !matches!(self, Self::Slem | Self::Tree)
+    }
+
     /// Candidates of each place as this method has them: where only some may branch, the others have one.
     pub fn siblings(self, asked: Siblings) -> Siblings {
         let count = if self == Self::Byte { asked.count } else { asked.count.or(Some(1)) };
@@ -178,12 +188,13 @@ impl Method {
     }
 
     /// Builds the method's proposer.
-    pub fn proposer(
+    pub fn proposer<'a>(
         self,
         draft: Side,
-        target: &Side,
+        target: impl Into<Reader<'a>>,
         settings: Settings,
     ) -> Result<Box<dyn Proposer>, SpeculateError> {
+        let target = target.into();
         let settings = Settings { siblings: self.siblings(settings.siblings), ..settings };
         let Settings { temperature, size, .. } = settings;
         Ok(match self {

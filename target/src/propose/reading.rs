@@ -16,7 +16,7 @@ pub(super) fn read(
     let composed =
         draft.decomposes() && !bytes.is_ascii() && unicode::is_composed(round.committed.text());
     let bytes = if composed { unicode::compose(bytes) } else { bytes.to_vec() };
-    Ok(round.committed.continuation(&round.target.tokenizer, &bytes)?)
+    Ok(round.committed.continuation(round.target.tokenizer, &bytes)?)
 }
 
 /// How many of the tokens can no longer change when more text follows.

@@ -4,9 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use draft::{Key, Law};
+use draft::Law;
 use serde::{Deserialize, Serialize};
 
+use super::known::Drawing;
 use crate::proposal::{Origin, Proposal};
 
 /// How the candidates of a place are chosen.
@@ -72,10 +73,10 @@ impl Siblings {
         proposal: &mut Proposal,
         (parent, room): (Option<usize>, usize),
         law: Law,
-        key: Key,
+        drawing: Drawing<'_>,
     ) -> usize {
         let first = proposal.len();
-        self.rule.place(proposal, (parent, self.count.unwrap_or(1).min(room).max(1)), law, key);
+        self.rule.place(proposal, (parent, self.count.unwrap_or(1).min(room).max(1)), law, drawing);
         first
     }
 }
@@ -87,7 +88,7 @@ impl Rule {
         proposal: &mut Proposal,
         (parent, count): (Option<usize>, usize),
         law: Law,
-        key: Key,
+        drawing: Drawing<'_>,
     ) {
         let chosen = match self {
             Self::Greedy => law.largest(count - 1),
@@ -97,7 +98,7 @@ impl Rule {
             proposal.branch(parent, token, Origin::Deterministic);
         }
         let rest = if chosen.is_empty() { law } else { law.without(&chosen) };
-        let drawn = rest.draws(key, count - chosen.len());
+        let drawn = drawing.draws(&rest, (proposal, parent), count - chosen.len());
         for (index, &token) in drawn.iter().enumerate() {
             let law = if index == 0 { rest.clone() } else { rest.without(&drawn[..index]) };
             proposal.branch(parent, token, Origin::Sampled(law));
@@ -108,6 +109,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use draft::Key;
 
     fn law() -> Law {
         Law::dense([0.1f64, 0.4, 0.2, 0.3].map(f64::ln).to_vec())
@@ -115,7 +117,7 @@ mod tests {
 
     fn placed(siblings: Siblings, key: u64) -> Proposal {
         let mut proposal = Proposal::default();
-        assert_eq!(siblings.place(&mut proposal, (None, 9), law(), Key(key)), 0);
+        assert_eq!(siblings.place(&mut proposal, (None, 9), law(), Drawing::by(Key(key))), 0);
         proposal
     }
 
@@ -143,7 +145,7 @@ mod tests {
     fn a_law_with_fewer_ids_gives_fewer_candidates() {
         let mut proposal = Proposal::default();
         let siblings = Siblings { count: Some(3), rule: Rule::Greedy };
-        siblings.place(&mut proposal, (None, 9), Law::Point(4), Key(1));
+        siblings.place(&mut proposal, (None, 9), Law::Point(4), Drawing::by(Key(1)));
         assert_eq!(proposal.len(), 1);
     }
 }

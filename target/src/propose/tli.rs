@@ -6,14 +6,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use align::{Context, DecodeState, Overlap};
-use draft::Purpose;
 
 use super::drafter::Drafter;
 use super::identity::draft_law;
+use super::known::Drawing;
 use super::{Proposer, Round, Settings};
 use crate::error::SpeculateError;
 use crate::observed::Belief;
 use crate::proposal::Proposal;
+use crate::reader::Reader;
 use crate::round::{Clock, Phase, Tally};
 use crate::side::Side;
 
@@ -30,13 +31,13 @@ pub struct Tli {
 
 impl Tli {
     /// Computes the intersection in the clean state; others follow when they occur.
-    pub fn new(draft: Side, target: &Side, settings: Settings) -> Self {
+    pub fn new(draft: Side, target: Reader<'_>, settings: Settings) -> Self {
         let mut method = Self { drafter: Drafter::new(draft), settings, maps: HashMap::new() };
         method.map(DecodeState::default(), target);
         method
     }
 
-    fn map(&mut self, state: DecodeState, target: &Side) -> TokenMap {
+    fn map(&mut self, state: DecodeState, target: Reader<'_>) -> TokenMap {
         let draft = &self.drafter.side;
         let map = self.maps.entry(state).or_insert_with(|| {
             let mut overlap =
@@ -44,12 +45,11 @@ impl Tli {
             if let (Some(&ours), Some(&theirs)) = (draft.eos.first(), target.eos.first()) {
                 overlap = overlap.with_pair(ours, theirs);
             }
-            let rows = target.session.model().rows();
             let mut pairs: Vec<(u32, u32)> = overlap
                 .pairs
                 .into_iter()
                 .map(|(draft_id, target_id)| (target_id, draft_id))
-                .filter(|&(target_id, _)| (target_id as usize) < rows)
+                .filter(|&(target_id, _)| (target_id as usize) < target.rows)
                 .collect();
             pairs.sort_unstable();
             Rc::new(pairs)
@@ -94,9 +94,9 @@ impl Proposer for Tli {
             else {
                 break;
             };
-            let key = round.randomness.key(round.position + step, Purpose::Draft(round.position));
+            let drawing = Drawing::of(round, step);
             let left = room - proposal.len();
-            let main = self.settings.siblings.place(&mut proposal, (at, left), law, key);
+            let main = self.settings.siblings.place(&mut proposal, (at, left), law, drawing);
             let token = proposal.nodes()[main].token;
             at = Some(main);
             self.drafter.count_drafted(1);
