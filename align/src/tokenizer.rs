@@ -121,6 +121,13 @@ impl Tokenizer {
         Ok(vocab.filter(|path| !path.exists()))
     }
 
+    /// The file that has a model folder's vocabulary, or would have it: the TokenMonster vocabulary that
+    /// it names, or its `tokenizer.json`.
+    pub fn file(folder: &Path) -> Result<PathBuf, AlignError> {
+        let vocab = FolderConfig::read(folder)?.vocab_path(folder);
+        Ok(vocab.unwrap_or_else(|| folder.join("tokenizer.json")))
+    }
+
     fn load_folder(folder: &Path) -> Result<Self, AlignError> {
         let config = FolderConfig::read(folder)?;
         if let Some(vocab) = config.vocab_path(folder) {

@@ -26,5 +26,6 @@ pub mod source;
 pub mod statistics;
 pub mod template;
 pub mod tokenizer;
+pub mod trace;
 pub mod train;
 pub mod vocab;

@@ -28,6 +28,17 @@ pub fn open(name: &str, path: &Path, printer: &Printer) -> Result<Tokenizer> {
     }
 }
 
+/// The file that has the vocabulary of a model folder, or the file itself that was named.
+pub fn file(name: &str, path: &Path, printer: &Printer) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    match fetch_vocabulary(name, path, printer)? {
+        Some(vocabulary) => Ok(vocabulary),
+        None => Ok(Tokenizer::file(path)?),
+    }
+}
+
 /// The vocabulary that stands for the one that a TokenMonster folder lacks; `None` where it lacks
 /// none.
 pub fn fetch_vocabulary(name: &str, folder: &Path, printer: &Printer) -> Result<Option<PathBuf>> {

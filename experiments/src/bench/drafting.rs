@@ -1,11 +1,12 @@
 //! Who drafts in a run: a model, or the text itself. Runs nothing.
 
+use align::Vocabulary;
 use anyhow::{Context, Result, bail};
 use target::costs::measure;
 use target::pace::Pace;
 use target::propose::siblings::Siblings;
 use target::propose::{Limiting, Ngram, Paced, slem};
-use target::{Method, Prompt, Proposer};
+use target::{Method, Prompt, Proposer, Reader as TargetReader};
 
 use super::fit::Reader;
 use super::record::{CaseSettings, ModelInfo};
@@ -32,6 +33,11 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The method; `None` for n-grams.
+    pub fn method(self) -> Option<Method> {
+        self.method
+    }
+
     /// The name of the method.
     pub fn name(self) -> &'static str {
         self.method.map_or(NGRAM, Method::name)
@@ -97,17 +103,17 @@ impl Drafting {
     }
 
     /// What reads prompts on the draft's side.
-    pub fn reader<'a>(&'a self, target: &'a Loaded) -> Reader<'a> {
+    pub fn reader<'a>(&'a self, target: Reader<'a>) -> Reader<'a> {
         match self {
             Self::Model(draft) => {
                 Reader { tokenizer: &draft.tokenizer, folder: &draft.located.folder }
             }
-            Self::Ngram => Reader::of(target),
+            Self::Ngram => target,
         }
     }
 
     /// What reports say of it.
-    pub fn info(&self, target: &Loaded) -> Result<ModelInfo> {
+    pub fn info(&self, target: &ModelInfo) -> Result<ModelInfo> {
         match self {
             Self::Model(draft) => draft.info().with_hashes(&draft.located.folder),
             Self::Ngram => Ok(ModelInfo {
@@ -117,22 +123,36 @@ impl Drafting {
                 note: None,
                 architecture: "prompt lookup".to_owned(),
                 parameters: 0,
-                ..target.info.clone()
+                ..target.clone()
             }),
         }
     }
 
     /// The method of a case, or the one for the pair.
-    pub fn choose(&self, plan: &CasePlan, target: &Loaded) -> Chosen {
+    pub fn choose(&self, plan: &CasePlan, target: &Vocabulary) -> Chosen {
         match (self, plan.method) {
             (Self::Ngram, _) => Chosen { method: None, reason: "the draft is no model" },
             (_, Some(method)) => Chosen { method: Some(method), reason: "asked for" },
             (Self::Model(draft), None) => {
-                let theirs = target.side.tokenizer.vocabulary();
-                let (method, reason) = Method::best_for(draft.tokenizer.vocabulary(), theirs);
+                let (method, reason) = Method::best_for(draft.tokenizer.vocabulary(), target);
                 Chosen { method: Some(method), reason }
             }
         }
+    }
+
+    /// What proposes in a case, for a target that need not be at hand.
+    pub fn load(
+        &self,
+        chosen: Chosen,
+        (plan, case): (&Plan, &CasePlan),
+        target: TargetReader<'_>,
+    ) -> Result<Box<dyn Proposer>> {
+        let (Self::Model(draft), Some(method)) = (self, chosen.method) else {
+            return Ok(Box::new(Ngram::default()));
+        };
+        let load = Loaded::load(&case.draft, draft.located.clone(), plan.compute);
+        let side = load.with_context(|| format!("cannot load the draft `{}`", case.draft));
+        Ok(method.proposer(side?.side, target, case.proposing())?)
     }
 
     /// What proposes in a case; at its own pace where that leaves the number of candidates open, after
@@ -144,14 +164,7 @@ impl Drafting {
         target: &mut Loaded,
         prompt: &Prompt,
     ) -> Result<Box<dyn Proposer>> {
-        let proposer: Box<dyn Proposer> = match (self, chosen.method) {
-            (Self::Model(draft), Some(method)) => {
-                let load = Loaded::load(&case.draft, draft.located.clone(), plan.compute);
-                let side = load.with_context(|| format!("cannot load the draft `{}`", case.draft));
-                method.proposer(side?.side, &target.side, case.proposing())?
-            }
-            _ => Box::new(Ngram::default()),
-        };
+        let proposer = self.load(chosen, (plan, case), target.side.reader())?;
         let Some((most, limiting)) = chosen.most(case) else { return Ok(proposer) };
         let passes = measure(&mut target.side, prompt.target.ids(), most)?;
         Ok(Box::new(Paced::new(proposer, Pace::new(most, passes), limiting)))

@@ -217,9 +217,10 @@ impl Fitting {
 }
 
 /// What stands between messages where no template renders them.
-const BETWEEN: &str = "\n\n";
+pub(crate) const BETWEEN: &str = "\n\n";
 
-fn read_said(
+/// Reads a conversation as one side does: by its chat template, or its messages one behind the other.
+pub(crate) fn read_said(
     tokenizer: &Tokenizer,
     template: Option<&ChatTemplate>,
     said: &[&str],

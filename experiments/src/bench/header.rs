@@ -6,13 +6,13 @@ use target::PassTimes;
 
 use super::Plan;
 use super::drafting::Drafting;
+use super::fit::Reader;
 use super::record::{
-    Header, Kind, PeakMemory, PromptsInfo, Report, SCHEMA, Settings, VocabularyPanel,
+    Header, Kind, ModelInfo, PeakMemory, PromptsInfo, Report, SCHEMA, Settings, VocabularyPanel,
 };
 use crate::doctor::torch_version;
 use crate::provenance::{command_line, git_commit, now, processor};
 use crate::report;
-use crate::source::Loaded;
 
 /// What a case's records call each draft: its name, or what was typed where names are the same.
 fn labels(header: &Header, typed: &[&str]) -> Vec<String> {
@@ -30,7 +30,7 @@ fn labels(header: &Header, typed: &[&str]) -> Vec<String> {
 pub(super) fn empty_report(
     plan: &Plan,
     drafts: &[Drafting],
-    target: &Loaded,
+    (target, reader): (&ModelInfo, Reader<'_>),
     prompts: PromptsInfo,
 ) -> Result<Report> {
     let mut infos = drafts.iter().map(|draft| draft.info(target)).collect::<Result<Vec<_>>>()?;
@@ -47,7 +47,7 @@ pub(super) fn empty_report(
         threads: tch::get_num_threads() as usize,
         torch: torch_version(),
         drafts: infos.clone(),
-        target: target.info.clone(),
+        target: target.clone(),
         settings: settings(plan),
         prompts,
         trace: None,
@@ -55,9 +55,9 @@ pub(super) fn empty_report(
     for (info, label) in infos.iter_mut().zip(labels(&header, &plan.drafts())) {
         info.name = label;
     }
-    let theirs = target.side.tokenizer.vocabulary();
+    let theirs = reader.tokenizer.vocabulary();
     let panels = drafts.iter().zip(&infos).map(|(draft, info)| {
-        let ours = draft.reader(target).tokenizer.vocabulary();
+        let ours = draft.reader(reader).tokenizer.vocabulary();
         VocabularyPanel::new(&info.name, Overlap::new(ours, theirs).coverage(ours, theirs))
     });
     Ok(Report {

@@ -12,6 +12,7 @@ mod header;
 pub mod paired;
 pub mod record;
 pub mod repetition;
+pub mod replay;
 pub mod run;
 mod slot;
 mod spec_bench;

@@ -41,12 +41,13 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let drafts: Vec<Drafting> = drafts.collect::<Result<_>>()?;
     let mut target = plan.sources.open("target", &plan.target, plan.compute)?;
     target.info = target.info.with_hashes(&target.located.folder)?;
-    let readers: Vec<Reader<'_>> = drafts.iter().map(|draft| draft.reader(&target)).collect();
+    let readers: Vec<Reader<'_>> =
+        drafts.iter().map(|draft| draft.reader(Reader::of(&target))).collect();
     let (info, fitted) = fit::choose(plan, prompts, &readers, &target)?;
     let fitting = Fitting::new(plan, Reader::of(&target), &readers)?;
-    let mut report = empty_report(plan, &drafts, &target, info)?;
+    let mut report = empty_report(plan, &drafts, (&target.info, Reader::of(&target)), info)?;
     report.header.run = short_hash(&report.header);
-    let mut slots = slots(plan, &drafts, &target, &report.header);
+    let mut slots = slots(plan, &drafts, target.side.tokenizer.vocabulary(), &report.header);
     let cases: Vec<Case> = slots.iter().map(|slot| slot.case.clone()).collect();
     let (files, records) = match &plan.out {
         Some(out) => RunFiles::open(out, &cases).map(|(files, kept)| (Some(files), kept))?,
@@ -182,7 +183,7 @@ impl Bench<'_> {
         let side = &self.target.side;
         let target = (&side.tokenizer, side.session.model().context());
         let readers: Vec<Reader<'_>> =
-            self.drafts.iter().map(|draft| draft.reader(&self.target)).collect();
+            self.drafts.iter().map(|draft| draft.reader(Reader::of(&self.target))).collect();
         match self.fitting.fit(target, &readers, &prompt.prompt, &said)? {
             Fate::Fits { pairs, .. } => Ok(Some(Turn { number: turn.number + 1, pairs, ..turn })),
             Fate::TooLong | Fate::Inexpressible => {
@@ -357,7 +358,7 @@ impl Bench<'_> {
 }
 
 /// The largest resident set of this process so far, mapped pages included.
-fn peak_resident_bytes() -> Option<u64> {
+pub(super) fn peak_resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)

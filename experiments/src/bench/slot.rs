@@ -1,8 +1,10 @@
 //! What is run for every prompt: plain decoding at each temperature, and each case. Decides no order.
 
+use align::Vocabulary;
 use anyhow::Result;
-use target::Proposer;
 use target::propose::Nothing;
+use target::trace::check_replayable;
+use target::{Proposer, Reader};
 
 use super::case::{Case, named};
 use super::drafting::{Chosen, Drafting};
@@ -26,14 +28,16 @@ struct Speculative {
     plan: CasePlan,
 }
 
-/// All of a plan, what is the same twice once; nothing is loaded yet.
+/// All of a plan, what is the same twice once; nothing is loaded yet. A target that is not at hand does not
+/// decode by itself.
 pub(super) fn slots(
     plan: &Plan,
     drafts: &[Drafting],
-    target: &Loaded,
+    target: &Vocabulary,
     header: &Header,
 ) -> Vec<Slot> {
-    let plain = plan.temperatures().into_iter().map(|own| (CaseSettings::plain(own), None));
+    let temperatures = plan.temperatures().into_iter().filter(|_| header.trace.is_none());
+    let plain = temperatures.map(|own| (CaseSettings::plain(own), None));
     let typed = plan.drafts();
     let speculative = plan.cases.iter().map(|case| {
         let draft = typed.iter().position(|name| *name == case.draft).unwrap_or(0);
@@ -60,6 +64,22 @@ impl Slot {
         if let Some(Speculative { draft, chosen, plan: case }) = &self.speculative {
             let pair = &prompt.pairs[*draft];
             self.proposer = drafts[*draft].proposer(*chosen, (plan, case), target, pair)?;
+        }
+        Ok(())
+    }
+
+    /// The same for a target of which a trace is at hand.
+    pub(super) fn open_on_trace(
+        &mut self,
+        plan: &Plan,
+        drafts: &[Drafting],
+        target: Reader<'_>,
+    ) -> Result<()> {
+        if let Some(Speculative { draft, chosen, plan: case }) = &self.speculative {
+            if let Some(method) = chosen.method() {
+                check_replayable(method, case.proposing())?;
+            }
+            self.proposer = drafts[*draft].load(*chosen, (plan, case), target)?;
         }
         Ok(())
     }

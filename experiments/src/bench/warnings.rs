@@ -25,7 +25,8 @@ pub(super) fn warnings(report: &Report, records: &[Record]) -> Vec<String> {
     warnings.extend(noise(records));
     let target = report.header.target.parameters;
     for draft in &report.header.drafts {
-        if draft.parameters * 3 > target {
+        // Of a target whose texts were imported no more is known.
+        if target > 0 && draft.parameters * 3 > target {
             warnings.push(format!(
                 "{} has {:.2} of the target's parameters: above a third a draft can hardly pay",
                 draft.name,

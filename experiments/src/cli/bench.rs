@@ -14,12 +14,13 @@ use super::flags::{ComputeFlags, DownloadFlags, SourceFlags, TruncationFlags, ch
 use crate::bench::amount::{Amount, Amounts};
 use crate::bench::drafting::NGRAM;
 use crate::bench::run::run;
-use crate::bench::{Auto, CasePlan, Plan};
+use crate::bench::{Auto, CasePlan, Plan, replay};
 use crate::printer::Printer;
 use crate::provenance::now;
 use crate::report;
 use crate::report::next::next;
 use crate::source::bundled;
+use crate::trace::file::Trace;
 
 /// What to do with prompts that do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -76,6 +77,21 @@ fn method(name: &str) -> Result<MethodOrAuto, String> {
 /// What `--gamma auto` and `--tree-nodes auto` may choose at most.
 const LONGEST: usize = 16;
 const LARGEST: usize = 64;
+
+/// Flags whose values a trace has.
+const TRACES_OWN: [&str; 11] = [
+    "prompts",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repetition_penalty",
+    "max_new",
+    "repeats",
+    "ignore_eos",
+    "long_prompts",
+    "template",
+    "max_download",
+];
 
 /// Flags of `spec bench`.
 #[derive(Clone, Debug, clap::Args)]
@@ -152,6 +168,11 @@ pub struct Args {
     /// How chat prompts (Spec-Bench's) are rendered.
     #[arg(long, value_enum, default_value_t = Template::Auto)]
     template: Template,
+    /// Measure on the texts of a trace (spec trace record), with no target at hand: prompts and the target's
+    /// settings are the trace's, and --target is a folder or a file with its tokenizer, where that is not
+    /// found. Nothing is timed.
+    #[arg(long, value_name = "FILE", conflicts_with_all = TRACES_OWN)]
+    trace: Option<PathBuf>,
     #[command(flatten)]
     compute: ComputeFlags,
     /// Seed of everything random.
@@ -170,8 +191,19 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.check()?;
-        let plan = self.plan(printer)?;
-        let report = run(&plan, printer)?;
+        let (plan, report) = match &self.trace {
+            Some(path) => {
+                let trace = Trace::read(path)?;
+                let plan = self.plan_on(&trace)?;
+                let report = replay::run(&plan, trace, self.target.as_deref(), printer)?;
+                (plan, report)
+            }
+            None => {
+                let plan = self.plan(printer)?;
+                let report = run(&plan, printer)?;
+                (plan, report)
+            }
+        };
         if self.json {
             printer.data(&serde_json::to_string_pretty(&report)?)?;
         } else {
@@ -180,7 +212,9 @@ impl Args {
         if let Some(out) = &plan.out {
             printer.say(&format!("report and records: {}", out.display()));
         }
-        printer.say(&format!("next: {}", next(&report)));
+        if report.header.trace.is_none() {
+            printer.say(&format!("next: {}", next(&report)));
+        }
         Ok(())
     }
 
@@ -219,7 +253,7 @@ impl Args {
         let usual = if target == bundled::TARGET { 20 } else { 128 };
         let max_new = self.max_new.unwrap_or(usual);
         Ok(Plan {
-            cases: self.cases(),
+            cases: self.cases(&self.temperature),
             target,
             sources,
             sampling: self.truncation.over_greedy(),
@@ -239,8 +273,35 @@ impl Args {
 }
 
 impl Args {
+    /// What is run on a trace.
+    fn plan_on(&self, trace: &Trace) -> Result<Plan> {
+        let recorded = &trace.header;
+        let mut cases = self.cases(&[recorded.sampling.temperature]);
+        for case in cases.iter_mut().filter(|own| own.draft_temperature > 0.0) {
+            // Several drawn candidates of a place cannot be replayed.
+            case.siblings.count = case.siblings.count.or(Some(1));
+        }
+        Ok(Plan {
+            cases,
+            target: recorded.target.name.clone(),
+            sources: self.source.open(),
+            sampling: recorded.sampling,
+            prompts: None,
+            limit: self.limit,
+            max_new: recorded.max_new,
+            repeats: recorded.repeats,
+            warmup: self.warmup,
+            ignore_eos: recorded.ignore_eos,
+            long_prompts: LongPrompts::Skip,
+            template: if recorded.template == "none" { Template::None } else { Template::Auto },
+            compute: self.compute.set_up()?,
+            seed: self.seed,
+            out: Some(self.out.clone().unwrap_or_else(|| new_run(&self.draft[0]))),
+        })
+    }
+
     /// Every combination of what was listed.
-    fn cases(&self) -> Vec<CasePlan> {
+    fn cases(&self, temperatures: &[f64]) -> Vec<CasePlan> {
         let mut cases = Vec::new();
         for draft in &self.draft {
             // Among other drafts, the one that is no model has one method of its own.
@@ -248,7 +309,7 @@ impl Args {
             let has_none = draft == NGRAM && self.draft.len() > 1;
             for &MethodOrAuto(method) in if has_none { &alone[..] } else { &self.method[..] } {
                 for (&nodes, &gamma) in pairs(&self.tree_nodes.0, &self.gamma.0) {
-                    cases.extend(self.temperature.iter().map(|&temperature| CasePlan {
+                    cases.extend(temperatures.iter().map(|&temperature| CasePlan {
                         draft: draft.clone(),
                         method,
                         verification: self.verify,

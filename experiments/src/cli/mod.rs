@@ -14,6 +14,7 @@ pub mod lossless;
 pub mod models;
 pub mod pull;
 pub mod tokenize;
+pub mod trace;
 pub mod train;
 pub mod vocab;
 
@@ -40,6 +41,8 @@ enum Command {
     Bench(Box<bench::Args>),
     /// Say what two vocabularies share, what that is worth on a text, and write the map of the two.
     Align(Box<align::Args>),
+    /// Record what a target writes, so that drafts can be measured without it.
+    Trace(trace::Args),
     /// Train a draft by a recipe.
     Train(Box<train::Args>),
     /// Train a draft on towards one target, and measure what it gains.
@@ -73,6 +76,7 @@ impl Cli {
         match &self.command {
             Command::Bench(args) => args.run(printer).map(|()| true),
             Command::Align(args) => args.run(printer).map(|()| true),
+            Command::Trace(args) => args.run(printer).map(|()| true),
             Command::Train(args) => args.run(printer).map(|()| true),
             Command::Distill(args) => args.run(printer).map(|()| true),
             Command::Compare(args) => args.run(printer),

@@ -321,12 +321,16 @@ fn case_rows(case: &CaseSummary) -> Vec<Row> {
 fn speed_rows(case: &CaseSummary) -> Vec<Row> {
     let metrics = &case.overall;
     let own = format!("tokens/s, {}", case.case);
+    let at_costs = metrics.speedup_at_cost.iter().enumerate().map(cost_row);
+    if metrics.target_tokens_per_second.value.is_none() {
+        return at_costs.collect();
+    }
     let mut rows = vec![Row::new(&own, estimate(&metrics.target_tokens_per_second), "")];
     if !case.settings.is_plain() {
         let speedup = &metrics.speedup;
         rows.insert(0, Row::new("speed-up", estimate(speedup), speedup_in_words(speedup)));
         rows.push(Row::new("tokens/s, plain", estimate(&metrics.plain_tokens_per_second), ""));
-        rows.extend(metrics.speedup_at_cost.iter().enumerate().map(cost_row));
+        rows.extend(at_costs);
     }
     rows
 }
@@ -548,10 +552,19 @@ fn left_out(prompts: &PromptsInfo) -> Option<String> {
 
 /// How the intervals are made, and what is not timed.
 fn method_note(report: &Report) -> String {
+    let timing = match report.header.trace {
+        None => format!(
+            "Prefill is timed; loading and warm-up (prompts: {}) are not.",
+            report.header.settings.warmup
+        ),
+        Some(_) => "Replayed from a trace: nothing is timed, and how many candidates are accepted \
+                    has the law of a run with the target; where candidates are drawn, those behind \
+                    the first that is refused are nearly of theirs."
+            .to_owned(),
+    };
     format!(
         "[low, high] are 95 % intervals: BCa bootstrap over prompts, stratified by category; \
          Clopper-Pearson for greedy identity. Fewer than {FEWEST_CLUSTERS} prompts give none. \
-         Prefill is timed; loading and warm-up (prompts: {}) are not.",
-        report.header.settings.warmup
+         {timing}"
     )
 }

@@ -153,7 +153,7 @@ fn cannot_load(role: &str, name: &str) -> String {
 }
 
 /// Reads a folder's tokenizer and puts in front of every text what the published model needs there.
-fn read_tokenizer(name: &str, folder: &Path) -> Result<Tokenizer> {
+pub(crate) fn read_tokenizer(name: &str, folder: &Path) -> Result<Tokenizer> {
     let mut tokenizer = tokenizer::open(name, folder, &Printer::default())?;
     if let Some(published) = Published::find(name, folder) {
         published.begin(&mut tokenizer)?;
@@ -162,7 +162,7 @@ fn read_tokenizer(name: &str, folder: &Path) -> Result<Tokenizer> {
 }
 
 /// A tokenizer that has no more ids than the model has rows.
-fn fitting(tokenizer: Tokenizer, folder: &Path, rows: usize) -> Result<Tokenizer> {
+pub(crate) fn fitting(tokenizer: Tokenizer, folder: &Path, rows: usize) -> Result<Tokenizer> {
     let used = tokenizer.vocabulary().used_rows();
     if used > rows {
         bail!(
@@ -176,7 +176,7 @@ fn fitting(tokenizer: Tokenizer, folder: &Path, rows: usize) -> Result<Tokenizer
 }
 
 /// Ids that end a text. The end that the tokenizer's own files name stands for the others.
-fn ends(config: &ModelConfig, tokenizer: Option<&Tokenizer>) -> Vec<u32> {
+pub(crate) fn ends(config: &ModelConfig, tokenizer: Option<&Tokenizer>) -> Vec<u32> {
     let mut eos = config.eos.clone();
     let own = tokenizer.and_then(Tokenizer::eos);
     if eos.is_empty() {

@@ -8,10 +8,12 @@ mod load;
 
 use std::path::{Path, PathBuf};
 
+use align::Tokenizer;
 use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 
 pub use load::{Bare, Described, Loaded};
+pub(crate) use load::{ends, fitting, read_tokenizer};
 
 use crate::hub::{Hub, Repository, split_revision};
 use crate::printer::Printer;
@@ -169,6 +171,26 @@ impl Sources {
             }
             None => Source::Absent(repository),
         })
+    }
+
+    /// The folder of a model of which only the tokenizer is needed: where it would have to be pulled, its
+    /// weights are not.
+    pub fn locate_tokenizer(&self, name: &str) -> Result<PathBuf> {
+        let repository = match self.find(name)? {
+            Source::Folder(folder)
+            | Source::Cache(folder)
+            | Source::Bundled { folder, .. }
+            | Source::Hub { otherwise: Some(folder), .. } => return Ok(folder),
+            Source::Hub { repository, .. } | Source::Absent(repository) => repository,
+        };
+        let printer = Printer::default();
+        let config = self.hub.fetch_file(&repository, "tokenizer_config.json", &printer)?;
+        let folder = config.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let file = Tokenizer::file(&folder)?;
+        if file.extension().is_some_and(|end| end == "json") && !file.exists() {
+            self.hub.fetch_file(&repository, "tokenizer.json", &printer)?;
+        }
+        Ok(folder)
     }
 
     /// A model of this program's own, which is published nowhere else.

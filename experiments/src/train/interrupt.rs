@@ -10,19 +10,24 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 /// The exit status of a run that was stopped.
 pub const STATUS: u8 = 130;
 
-/// A run that was stopped, and has saved itself.
+/// A run that was stopped, and what became of its work.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped; what was done is saved, and {remedy}")]
+#[error("stopped; {outcome}")]
 pub struct Interrupted {
-    /// What goes on with it.
-    pub remedy: &'static str,
+    /// What is left of it, and what goes on with that.
+    pub outcome: &'static str,
 }
 
 impl Interrupted {
     /// A run that has checkpoints.
-    pub const TRAINING: Self = Self { remedy: "--resume goes on with it" };
+    pub const TRAINING: Self =
+        Self { outcome: "what was done is saved, and --resume goes on with it" };
     /// A run that has records.
-    pub const BENCH: Self = Self { remedy: "the same command with its --out goes on with it" };
+    pub const BENCH: Self = Self {
+        outcome: "what was done is saved, and the same command with its --out goes on with it",
+    };
+    /// A trace, which is whole or not there.
+    pub const TRACE: Self = Self { outcome: "no trace was written" };
 }
 
 /// Watches for Ctrl-C from now on.

@@ -116,7 +116,7 @@ pub struct Header {
     pub prompts_sha256: String,
     /// Samples a prompt.
     pub repeats: u32,
-    /// Most probable tokens that each place has.
+    /// How many of the most probable tokens each place has.
     pub top: usize,
     /// Seed of everything random.
     pub seed: u64,
@@ -166,11 +166,16 @@ pub struct Target {
     pub tokenizer: String,
     /// Ids that end a text.
     pub eos: Vec<u32>,
-    /// The file with its vocabulary.
-    pub tokenizer_files: Vec<FileHash>,
-    /// The files with its weights; none of imported texts.
-    #[serde(default)]
-    pub weight_files: Vec<FileHash>,
+    /// Ids in front of every text.
+    pub prefix: Vec<u32>,
+    /// The file with its vocabulary, by which it is known again.
+    pub vocabulary_file: FileHash,
+    /// SHA-256 of all files of its tokenizer, as reports have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer_sha256: Option<String>,
+    /// SHA-256 of its weights, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
 }
 
 /// A file and what it holds.
@@ -207,11 +212,14 @@ pub struct Text {
     pub category: String,
     /// Which repeat of the prompt, from 0.
     pub repeat: u32,
-    /// The prompt's text, or the user's message where a chat template rendered it.
-    pub prompt: String,
+    /// Which turn of the conversation, from 0.
+    #[serde(default)]
+    pub turn: u32,
+    /// The prompt: one text, or what the user and the target said in turn.
+    pub said: Vec<String>,
     /// The prompt as the target read it.
     pub prompt_ids: Vec<u32>,
-    /// The bytes of the rendered prompt, in Base64, where a chat template rendered it.
+    /// What a chat template made of it, as bytes in Base64; `None` where the target read it as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<Bytes>,
     /// The emitted ids.

@@ -41,7 +41,8 @@ impl Replay<'_> {
             Finish::Eos => self.limits.max_new.max(text.ids.len()),
         };
         let limits = Limits { max_new, ..self.limits };
-        let key = text.prompt_index as u64 | u64::from(text.repeat) << 32;
+        let turn = u64::from(text.turn) << 56;
+        let key = text.prompt_index as u64 | u64::from(text.repeat) << 32 | turn;
         let randomness = Randomness { seed: self.seed, prompt: key };
         let Self { reader, verification, .. } = *self;
         let mut speaker = Recorded { reader, text, verification };
