@@ -191,18 +191,15 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         self.check()?;
-        let (plan, report) = match &self.trace {
-            Some(path) => {
-                let trace = Trace::read(path)?;
-                let plan = self.plan_on(&trace)?;
-                let report = replay::run(&plan, trace, self.target.as_deref(), printer)?;
-                (plan, report)
-            }
-            None => {
-                let plan = self.plan(printer)?;
-                let report = run(&plan, printer)?;
-                (plan, report)
-            }
+        let (plan, report) = if let Some(path) = &self.trace {
+            let trace = Trace::read(path)?;
+            let plan = self.plan_on(&trace)?;
+            let report = replay::run(&plan, trace, self.target.as_deref(), printer)?;
+            (plan, report)
+        } else {
+            let plan = self.plan(printer)?;
+            let report = run(&plan, printer)?;
+            (plan, report)
         };
         if self.json {
             printer.data(&serde_json::to_string_pretty(&report)?)?;

@@ -78,8 +78,8 @@ struct RecordArgs {
 /// Whose answers are imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Completions or chat completions as OpenAI's API gives them (vLLM, llama.cpp's server), or llama.cpp's
-    /// own; each with its prompt, or as {"request": …, "response": …}.
+    /// Completions or chat completions as the API of that name gives them (vLLM, llama.cpp's server), or
+    /// llama.cpp's own; each with its prompt, or as {"request": …, "response": …}.
     Openai,
 }
 

@@ -179,7 +179,9 @@ mod tests {
         for name in ["a.jsonl", "b/a.jsonl.zst"] {
             let path = folder.path().join(name);
             let mut writer = Writer::begin(&path, &header).unwrap();
-            texts.iter().for_each(|text| writer.add(text).unwrap());
+            for text in &texts {
+                writer.add(text).unwrap();
+            }
             assert!(!path.exists(), "nothing has the name before all is there");
             writer.finish().unwrap();
             let read = Trace::read(&path).unwrap();

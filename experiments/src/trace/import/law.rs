@@ -28,7 +28,7 @@ pub enum Logprobs {
     /// The model's own, before temperature and truncation (vLLM unless told otherwise, llama.cpp's
     /// `logprob`).
     Before,
-    /// The one that the token was drawn from (vLLM's processed_logprobs, llama.cpp's post_sampling_probs).
+    /// The one that the token was drawn from (vLLM's `processed_logprobs`, llama.cpp's `post_sampling_probs`).
     After,
 }
 

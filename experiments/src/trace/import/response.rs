@@ -1,5 +1,5 @@
 //! What a server answered, out of the forms that servers have for it: completions and chat completions as
-//! OpenAI's, with what vLLM adds, and llama.cpp's own. Knows JSON; no tokenizer.
+//! `OpenAI`'s, with what vLLM adds, and llama.cpp's own. Knows JSON; no tokenizer.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;

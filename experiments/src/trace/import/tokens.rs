@@ -56,7 +56,7 @@ fn checked(id: u32, token: &Said, vocabulary: &Vocabulary) -> Result<u32> {
     Ok(id)
 }
 
-/// The bytes of a token: as the server says them, or those of its text, which OpenAI writes as
+/// The bytes of a token: as the server says them, or those of its text, which `OpenAI` writes as
 /// `bytes:\xe2\x80` where it is no UTF-8.
 fn bytes(token: &Said) -> Result<Vec<u8>> {
     if let Some(bytes) = &token.bytes {
@@ -98,7 +98,7 @@ mod tests {
         let tokens = [by_id, said("a"), said("token_id:1"), said("bytes:\\x20")];
         assert_eq!(ids_of(&tokens, Some("abab ")).unwrap(), [3, 0, 1, 2]);
         let end = bpe("ab ", &[("a", "b")]).eos().unwrap();
-        assert_eq!(ids_of(&[said("</s>")], Some("")).unwrap(), [end]);
+        assert_eq!(ids_of(&[said("<eos>")], Some("")).unwrap(), [end]);
     }
 
     #[test]
