@@ -2,7 +2,8 @@
 
 use align::Context;
 use draft::{Randomness, Sampling};
-use support::mutants::{Altered, Mutant, as_if_drawn, with_permuted_laws};
+use support::altered::{Altered, as_if_drawn, with_permuted_laws};
+use support::mutants::Mutant;
 use support::toy_pairs::{DRAFT_SEED, Pair, TARGET_SEED, draft_tokenizer, side, target_tokenizer};
 use target::propose::Settings;
 use target::{
