@@ -155,6 +155,7 @@ slem                      6 prompts, 6 generations
   acceptance rate, pooled 0.430 [0.333, 0.525]   43 of 100 candidates
   acceptance rate, mean   0.425 [0.300, 0.550]   mean over prompts
   mean acceptance length  1.81 [1.62, 2.05]      tokens a step; the prefill's token is no step
+  without the bonus       0.811 [0.621, 1.05]    candidates accepted a step
   survival by position    0.528 0.283            of all steps
   conditional on the last 0.560 0.536            of the steps that came so far
   steps                   50 speculative, 3 plain
