@@ -101,7 +101,8 @@ impl Run {
         })
     }
 
-    fn compared(&self, (case, settings): (&str, &CaseSettings)) -> Compared {
+    /// What an output says of a case.
+    pub(super) fn compared(&self, (case, settings): (&str, &CaseSettings)) -> Compared {
         Compared {
             path: self.path.clone(),
             draft: settings.draft.clone(),
@@ -119,6 +120,21 @@ pub fn compare(
     (b, second): (&Run, Option<&str>),
     resampling: Resampling,
 ) -> Result<Comparison> {
+    let [first, second] = cases((a, first), (b, second))?;
+    let (prompts, figures) =
+        figures(sums(&a.records, first.0), sums(&b.records, second.0), resampling);
+    if prompts == 0 {
+        bail!("{} and {} have no prompt in common", a.path, b.path);
+    }
+    let (a, b) = (a.compared(first), b.compared(second));
+    Ok(Comparison { schema: SCHEMA, a, b, prompts, figures })
+}
+
+/// Which cases of two runs are compared; an error where the runs cannot be paired.
+pub fn cases<'a>(
+    (a, first): (&'a Run, Option<&str>),
+    (b, second): (&'a Run, Option<&str>),
+) -> Result<[Named<'a>; 2]> {
     let (ours, theirs) = (&a.report.header, &b.report.header);
     if ours.prompts.sha256 != theirs.prompts.sha256 {
         bail!("{} and {} ran different prompts, which cannot be paired", a.path, b.path);
@@ -139,13 +155,7 @@ pub fn compare(
         (None, Some(second)) => (only(a, second)?, b.case(second)?),
         (None, None) => common(a, b)?,
     };
-    let (prompts, figures) =
-        figures(sums(&a.records, first.0), sums(&b.records, second.0), resampling);
-    if prompts == 0 {
-        bail!("{} and {} have no prompt in common", a.path, b.path);
-    }
-    let (a, b) = (a.compared(first), b.compared(second));
-    Ok(Comparison { schema: SCHEMA, a, b, prompts, figures })
+    Ok([first, second])
 }
 
 /// The only case of a run, or the one of that name.
@@ -156,7 +166,8 @@ fn only<'a>(run: &'a Run, name: &str) -> Result<(&'a str, &'a CaseSettings)> {
     }
 }
 
-type Named<'a> = (&'a str, &'a CaseSettings);
+/// A case's name and what decides it.
+pub type Named<'a> = (&'a str, &'a CaseSettings);
 
 fn common<'a>(a: &'a Run, b: &'a Run) -> Result<(Named<'a>, Named<'a>)> {
     let (ours, theirs) = (a.cases(), b.cases());

@@ -10,6 +10,7 @@ pub mod foretold;
 pub mod greedy;
 mod header;
 pub mod paired;
+pub mod pilot;
 pub mod record;
 pub mod repetition;
 pub mod replay;

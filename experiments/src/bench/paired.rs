@@ -60,25 +60,48 @@ pub fn sums(records: &[Record], case: &str) -> Sums {
     prompts
 }
 
-/// The figures of two cases over the prompts that both have, and how many these are.
-pub fn figures(from: Sums, mut to: Sums, resampling: Resampling) -> (usize, Vec<Figure>) {
+/// The sums of the prompts that two cases have in common, side by side, with their categories.
+pub fn common(from: Sums, mut to: Sums) -> Vec<(String, Vec<f64>)> {
     let mut rows = Vec::new();
     for (index, (category, own)) in from {
         if let Some((_, other)) = to.remove(&index) {
             rows.push((category, [own, other].concat()));
         }
     }
+    rows
+}
+
+/// A figure as a quotient of the sums of one case; `None` for a name that is none of [`FIGURES`].
+pub fn quotient(figure: &str) -> Option<Quotient> {
+    Some(match figure {
+        "draft_acceptance_rate" => Quotient::ratio(ACCEPTED, CANDIDATES),
+        "mean_acceptance_length" => Quotient::ratio(STEP_TOKENS, STEPS),
+        "target_tokens_per_second" => Quotient::ratio(EMITTED, SECONDS),
+        "speedup" => Quotient {
+            over: vec![PAIRED_EMITTED, PLAIN_SECONDS],
+            under: vec![PAIRED_SECONDS, PLAIN_EMITTED],
+        },
+        _ => return None,
+    })
+}
+
+/// The difference of a figure of two cases, over the sums of both side by side.
+pub fn difference(figure: &str) -> Option<Difference> {
+    let from = quotient(figure)?;
+    let shifted = |columns: &[usize]| columns.iter().map(|column| COLUMNS + column).collect();
+    let to = Quotient { over: shifted(&from.over), under: shifted(&from.under) };
+    Some(Difference { from, to })
+}
+
+/// The figures of two cases over the prompts that both have, and how many these are.
+pub fn figures(from: Sums, to: Sums, resampling: Resampling) -> (usize, Vec<Figure>) {
+    let rows = common(from, to);
     let prompts = rows.len();
     if prompts == 0 {
         return (0, Vec::new());
     }
     let clusters = Clusters::new(rows);
-    let differences = [
-        difference(&[ACCEPTED], &[CANDIDATES]),
-        difference(&[STEP_TOKENS], &[STEPS]),
-        difference(&[EMITTED], &[SECONDS]),
-        difference(&[PAIRED_EMITTED, PLAIN_SECONDS], &[PAIRED_SECONDS, PLAIN_EMITTED]),
-    ];
+    let differences: Vec<Difference> = FIGURES.into_iter().filter_map(difference).collect();
     let totals = clusters.totals();
     let found = intervals(&clusters, &differences, resampling, "comparison");
     let figure = |(name, (difference, interval)): (&str, (&Difference, Option<Interval>))| {
@@ -92,12 +115,4 @@ pub fn figures(from: Sums, mut to: Sums, resampling: Resampling) -> (usize, Vec<
         FIGURES.into_iter().zip(differences.iter().zip(found)).map(figure).collect();
     // A trace has no times.
     (prompts, figures.into_iter().filter(|own| own.a.is_some() || own.b.is_some()).collect())
-}
-
-fn difference(over: &[usize], under: &[usize]) -> Difference {
-    let of = |start: usize| {
-        let shifted = |columns: &[usize]| columns.iter().map(|column| start + column).collect();
-        Quotient { over: shifted(over), under: shifted(under) }
-    };
-    Difference { from: of(0), to: of(COLUMNS) }
 }

@@ -11,6 +11,7 @@ use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use super::flags::{ComputeFlags, DownloadFlags, SourceFlags, TruncationFlags, check_at_least_one};
+use super::plan::PlanFlags;
 use crate::bench::amount::{Amount, Amounts};
 use crate::bench::drafting::NGRAM;
 use crate::bench::run::run;
@@ -99,7 +100,7 @@ pub struct Args {
     /// The draft: a folder, a registry name (stentor2, stentor, er, …) or a Hub id, both perhaps with
     /// @revision; or ngram, which needs no model and goes on as the text did before. Several, with commas
     /// between them, are cases of one run, as are several methods, numbers and temperatures.
-    #[arg(long, value_name = "MODEL,…", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "MODEL,…", value_delimiter = ',', required_unless_present = "plan")]
     draft: Vec<String>,
     /// The target: likewise [default: llama-3.2-1b where it is in the cache, or may be fetched with
     /// your token; else the bundled spec-24m].
@@ -185,11 +186,16 @@ pub struct Args {
     /// Print the object of report.json instead of the table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    planning: PlanFlags,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
+        if self.planning.is_asked() {
+            return self.planning.run(self.json, printer);
+        }
         self.check()?;
         let (plan, report) = if let Some(path) = &self.trace {
             let trace = Trace::read(path)?;

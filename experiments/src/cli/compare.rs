@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 /// A run's folder, and a case of it.
-fn named(text: &str) -> (PathBuf, Option<&str>) {
+pub(super) fn named(text: &str) -> (PathBuf, Option<&str>) {
     match text.rsplit_once(':') {
         Some((folder, case)) if !PathBuf::from(text).is_dir() => (folder.into(), Some(case)),
         _ => (text.into(), None),

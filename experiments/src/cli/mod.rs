@@ -12,6 +12,7 @@ pub mod flags;
 pub mod generate;
 pub mod lossless;
 pub mod models;
+pub mod plan;
 pub mod pull;
 pub mod tokenize;
 pub mod trace;

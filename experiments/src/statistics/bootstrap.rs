@@ -150,7 +150,7 @@ impl Clusters {
 
     /// The statistic with each cluster left out in turn, by stratum; the stratum's other clusters
     /// then stand for it.
-    fn jackknife(&self, statistic: &impl Statistic) -> Vec<Vec<f64>> {
+    pub(super) fn jackknife(&self, statistic: &impl Statistic) -> Vec<Vec<f64>> {
         let all = self.totals();
         let without = |stratum: &Stratum, index: usize| {
             let mut totals = all.clone();
@@ -164,7 +164,7 @@ impl Clusters {
     }
 
     /// Clusters that tell something of a statistic.
-    fn informative(&self, statistic: &impl Statistic) -> usize {
+    pub(super) fn informative(&self, statistic: &impl Statistic) -> usize {
         let count = |stratum: &Stratum| {
             (0..stratum.count).filter(|&index| statistic.informed_by(stratum.row(index))).count()
         };

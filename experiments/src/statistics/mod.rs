@@ -1,14 +1,16 @@
 //! Intervals for measured shares, means and ratios (the `BCa` bootstrap over clusters and the
-//! Clopper–Pearson interval), and Pearson's chi-square test. Pure arithmetic on plain numbers. It knows nothing of prompts, records
+//! Clopper–Pearson interval), how many clusters they need, and Pearson's chi-square test. Pure arithmetic on plain numbers. It knows nothing of prompts, records
 //! or tokens; which sums make a metric is for the caller to say.
 
 mod bootstrap;
 mod chi_square;
+mod power;
 mod proportion;
 mod statistic;
 
 pub use bootstrap::{Clusters, FEWEST_CLUSTERS, Resampling, acceleration, bca, intervals};
 pub use chi_square::{ChiSquare, FEWEST_EXPECTED, chi_square};
+pub use power::{MOST_CLUSTERS, Spread};
 pub use proportion::clopper_pearson;
 pub use statistic::{Difference, Quotient, Statistic};
 
@@ -25,7 +27,7 @@ pub struct Interval {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     //! Coverage by simulation, on data like those of a run: prompts of six categories, each with an
     //! acceptance rate of its own (logistic-normal about the category's), answers of uneven length
     //! cut at 128 tokens, fewer steps where more is accepted, and noisy times.
@@ -35,7 +37,7 @@ mod tests {
 
     use super::*;
 
-    const CENTRES: [f64; 6] = [-1.4, -1.0, -0.6, -0.2, 0.2, 0.6];
+    pub(super) const CENTRES: [f64; 6] = [-1.4, -1.0, -0.6, -0.2, 0.2, 0.6];
 
     fn uniform(random: &mut ChaCha8Rng) -> f64 {
         (f64::from(random.next_u32()) + 0.5) / 4_294_967_296.0
@@ -105,11 +107,11 @@ mod tests {
         }
     }
 
-    /// Accepted and drafted of one prompt by two drafts, the second better.
-    fn both(centre: f64, random: &mut ChaCha8Rng) -> Vec<f64> {
+    /// Accepted and drafted of one prompt by two drafts, the second better by so many logits.
+    pub(super) fn both((centre, better): (f64, f64), random: &mut ChaCha8Rng) -> Vec<f64> {
         let own = -centre - 0.5 * normal(random);
         let mut sums = Vec::new();
-        for gain in [0.0, 0.4] {
+        for gain in [0.0, better] {
             let rate = 1.0 / (1.0 + (own - gain - 0.2 * normal(random)).exp());
             let drafted = (120.0 * (0.3 * normal(random)).exp() / (1.0 + 3.0 * rate)).ceil();
             let noise = (rate * (1.0 - rate) / drafted).sqrt() * normal(random);
@@ -125,7 +127,9 @@ mod tests {
                 std::iter::repeat_n((stratum.to_string(), *centre), each)
             });
             let rows: Vec<_> = rows.collect();
-            Clusters::new(rows.into_iter().map(|(stratum, centre)| (stratum, both(centre, random))))
+            Clusters::new(
+                rows.into_iter().map(|(stratum, centre)| (stratum, both((centre, 0.4), random))),
+            )
         };
         let difference = Difference { from: Quotient::ratio(0, 1), to: Quotient::ratio(2, 3) };
         let mut random = ChaCha8Rng::seed_from_u64(12);
