@@ -19,6 +19,7 @@ pub mod printer;
 pub mod prompts;
 pub mod provenance;
 pub mod published;
+pub mod questions;
 pub mod registry;
 pub mod report;
 pub mod settings;

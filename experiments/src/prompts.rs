@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::questions;
+
 /// The project's own prompts, used where no file is named.
 const OWN: &str = include_str!("../prompts/default.jsonl");
 
@@ -79,7 +81,10 @@ impl PromptFile {
         if prompts.is_empty() {
             bail!("{source} holds no prompt");
         }
-        Ok(Self { sha256: hex(&Sha256::digest(text.as_bytes())), source, prompts })
+        let sha256 = hex(&Sha256::digest(text.as_bytes()));
+        // Known by what it is, wherever it is.
+        let source = if sha256 == questions::SHA256 { questions::TITLE.to_owned() } else { source };
+        Ok(Self { source, sha256, prompts })
     }
 }
 

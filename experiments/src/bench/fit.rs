@@ -147,8 +147,8 @@ pub fn select(
 pub struct Fitting {
     long_prompts: LongPrompts,
     max_new: usize,
-    /// The target's and the drafts', where all have one.
-    templates: Option<(ChatTemplate, Vec<ChatTemplate>)>,
+    /// The target's and those of the drafts that have one, where conversations are rendered.
+    templates: Option<(ChatTemplate, Vec<Option<ChatTemplate>>)>,
 }
 
 impl Fitting {
@@ -157,16 +157,23 @@ impl Fitting {
         let templates = match plan.template {
             Template::None => None,
             Template::Auto => {
-                let own = drafts.iter().map(|draft| ChatTemplate::read(draft.folder));
-                let own: Option<Vec<ChatTemplate>> = own.collect::<Result<_>>()?;
-                ChatTemplate::read(target.folder)?.zip(own)
+                let own = ChatTemplate::read(target.folder)?;
+                let theirs = templates_of(drafts)?;
+                own.zip(theirs.iter().all(Option::is_some).then_some(theirs))
+            }
+            Template::Target => {
+                let own = ChatTemplate::read(target.folder)?.with_context(|| {
+                    let folder = target.folder.display();
+                    format!("{folder} has no chat template; use --template none, or a chat model")
+                })?;
+                Some((own, templates_of(drafts)?))
             }
         };
         Ok(Self { long_prompts: plan.long_prompts, max_new: plan.max_new, templates })
     }
 
     /// What becomes of a conversation, the user's message first and last, for a target with some context.
-    /// Where there is no template for all sides, messages stand one behind the other.
+    /// Where a side has no template, messages stand one behind the other.
     pub fn fit(
         &self,
         (target, context): (&Tokenizer, usize),
@@ -193,7 +200,8 @@ impl Fitting {
                     self.max_new,
                 ),
                 LongPrompts::TruncateLeft => {
-                    text = cut(target, (&own.context, &text), room, prompt)?;
+                    let raw = read(target, None, &text)?;
+                    text = cut(target, (&raw.context, &text), room, prompt)?;
                     own = read(target, None, &text)?;
                 }
             }
@@ -201,9 +209,11 @@ impl Fitting {
         let mut expressible = own.expressible;
         let mut pairs = Vec::new();
         for (index, draft) in drafts.iter().enumerate() {
-            let template = chat.map(|templates| &templates.1[index]).filter(|_| !is_long);
-            let reading = match template {
-                Some(_) => read_said(draft.tokenizer, template, said)?,
+            let chat = chat.filter(|_| !is_long);
+            let reading = match chat.map(|templates| templates.1[index].as_ref()) {
+                Some(Some(template)) => read_said(draft.tokenizer, Some(template), said)?,
+                // The target is told that an answer begins; so is the draft.
+                Some(None) => read(draft.tokenizer, None, &format!("{text}{BETWEEN}"))?,
                 None => read(draft.tokenizer, None, &text)?,
             };
             expressible &= reading.expressible;
@@ -214,6 +224,11 @@ impl Fitting {
         }
         Ok(Fate::Fits { pairs, truncated: is_long })
     }
+}
+
+/// The templates of the drafts that have one.
+fn templates_of(drafts: &[Reader<'_>]) -> Result<Vec<Option<ChatTemplate>>> {
+    drafts.iter().map(|draft| ChatTemplate::read(draft.folder)).collect()
 }
 
 /// What stands between messages where no template renders them.

@@ -16,7 +16,7 @@ pub mod repetition;
 pub mod replay;
 pub mod run;
 mod slot;
-mod spec_bench;
+pub mod spec_bench;
 pub mod summary;
 mod warnings;
 

@@ -335,7 +335,7 @@ pub struct PromptsInfo {
     pub run: usize,
     /// Prompts left out, by category.
     pub skipped: Vec<Skipped>,
-    /// Prompts cut to fit.
+    /// Prompts and later turns cut to fit.
     pub truncated: usize,
     /// Later turns of conversations that did not fit.
     #[serde(default)]
@@ -544,11 +544,11 @@ pub struct SizeSpeedup {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpecBench {
-    /// Speed-ups by task: MT-bench, Translation, Summarization, QA, Math, RAG.
+    /// Speed-ups by task, as its leaderboard calls them, of the tasks that were run.
     pub tasks: BTreeMap<String, f64>,
     /// Mean accepted tokens: tokens a step over all steps, the bonus included.
     pub mean_accepted_tokens: f64,
-    /// The speed-up over all questions.
+    /// The speed-up over all questions that were run.
     pub overall: f64,
 }
 

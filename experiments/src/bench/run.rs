@@ -185,9 +185,13 @@ impl Bench<'_> {
         let readers: Vec<Reader<'_>> =
             self.drafts.iter().map(|draft| draft.reader(Reader::of(&self.target))).collect();
         match self.fitting.fit(target, &readers, &prompt.prompt, &said)? {
-            Fate::Fits { pairs, .. } => Ok(Some(Turn { number: turn.number + 1, pairs, ..turn })),
+            Fate::Fits { pairs, truncated } => {
+                self.report.header.prompts.truncated += usize::from(truncated);
+                Ok(Some(Turn { number: turn.number + 1, pairs, ..turn }))
+            }
             Fate::TooLong | Fate::Inexpressible => {
-                self.report.header.prompts.later_turns_left_out += 1;
+                let left = prompt.prompt.later.len() - turn.number as usize;
+                self.report.header.prompts.later_turns_left_out += left;
                 Ok(None)
             }
         }

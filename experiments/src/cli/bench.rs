@@ -18,6 +18,7 @@ use crate::bench::run::run;
 use crate::bench::{Auto, CasePlan, Plan, replay};
 use crate::printer::Printer;
 use crate::provenance::now;
+use crate::questions;
 use crate::report;
 use crate::report::next::next;
 use crate::source::bundled;
@@ -48,8 +49,10 @@ impl LongPrompts {
 /// How chat prompts are rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Template {
-    /// By each side's own template, where both have one.
+    /// By each side's own template, where all have one.
     Auto,
+    /// By the target's own; drafts that have none read the messages as raw text.
+    Target,
     /// Raw text for both.
     None,
 }
@@ -59,6 +62,7 @@ impl Template {
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Target => "target",
             Self::None => "none",
         }
     }
@@ -144,9 +148,9 @@ pub struct Args {
     /// Temperature of the draft, for methods with a proposal law [default: --temperature].
     #[arg(long)]
     draft_temperature: Option<f64>,
-    /// Spec-Bench's question.jsonl, {"prompt": …} JSONL, or text with a prompt a line
-    /// [default: the project's own 36].
-    #[arg(long, value_name = "FILE")]
+    /// spec-bench for the 480 questions of Spec-Bench, second turns included, found or fetched; a copy of its
+    /// question.jsonl, {"prompt": …} JSONL, or text with a prompt a line [default: the project's own 36].
+    #[arg(long, value_name = "FILE|spec-bench")]
     prompts: Option<PathBuf>,
     /// Run at most this many prompts, evenly from the categories.
     #[arg(long, value_name = "N")]
@@ -240,6 +244,16 @@ impl Args {
         ])
     }
 
+    /// The prompt file; a file of that name goes before the questions of Spec-Bench.
+    fn prompts(&self, printer: &Printer) -> Result<Option<PathBuf>> {
+        match &self.prompts {
+            Some(name) if name == Path::new(questions::NAME) && !name.is_file() => {
+                questions::find(printer).map(Some)
+            }
+            named => Ok(named.clone()),
+        }
+    }
+
     fn plan(&self, printer: &Printer) -> Result<Plan> {
         let sources = self.source.open();
         let compute = self.compute.set_up()?;
@@ -260,7 +274,7 @@ impl Args {
             target,
             sources,
             sampling: self.truncation.over_greedy(),
-            prompts: self.prompts.clone(),
+            prompts: self.prompts(printer)?,
             limit: self.limit,
             max_new,
             repeats: if self.temperature.iter().all(|t| *t == 0.0) { 1 } else { self.repeats },

@@ -2,6 +2,7 @@
 //! end. It lays out what `report` words.
 
 use super::headline::{headline, of_case};
+use super::leaderboard::{self, Names};
 use super::{
     CATEGORY_COLUMNS, OVERVIEW_COLUMNS, case_rows, category_rows, difference_rows, estimate,
     method_note, model, overview, remarks, shown, whole,
@@ -22,6 +23,11 @@ pub fn render(report: &Report) -> String {
     if !rows.is_empty() {
         lines.extend(["", "## Differences", ""].map(str::to_owned));
         lines.extend(grid(&["on the same prompts", "", "difference"], &[false, false, true], rows));
+    }
+    if let Some((header, rows)) = leaderboard::rows(report, Names::Full) {
+        lines.extend(["", "## Spec-Bench", ""].map(str::to_owned));
+        let right = [false, true, true, true, true, true, true, true, true];
+        lines.extend(grid(&header.each_ref().map(String::as_str), &right, rows));
     }
     for case in shown(report) {
         lines.extend(section(case));

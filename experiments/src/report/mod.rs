@@ -3,6 +3,7 @@
 //! `table` and `markdown`. Nothing here prints.
 
 pub(crate) mod headline;
+mod leaderboard;
 pub mod markdown;
 pub mod next;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::bench::record::{
     CaseDifference, CaseSummary, CostSpeedup, Costs, Estimate, Figure, Metrics, ModelInfo,
     PromptsInfo, Report, SecondsShare, VocabularyPanel,
 };
+use crate::questions::TITLE;
 use crate::statistics::FEWEST_CLUSTERS;
 
 /// A figure of the report: what it is, its text, a remark.
@@ -147,8 +149,8 @@ const DEFINITIONS: [(&str, &str); 42] = [
     ),
     (
         "spec_bench",
-        "Spec-Bench's columns by its own definitions: ratios of means of each question's tokens/s; no \
-         interval",
+        "the columns of Spec-Bench's leaderboard by its own definitions, for the tasks that were run: \
+         ratios of means of each question's tokens/s, both turns together; no interval",
     ),
     ("greedy_prompts", "prompts compared with plain greedy decoding"),
     (
@@ -526,8 +528,14 @@ fn remarks(report: &Report) -> Vec<(&'static str, String)> {
     remarks.extend(left_out(&report.header.prompts).map(|text| ("skipped", text)));
     match report.header.prompts.truncated {
         0 => {}
-        cut => remarks.push(("truncated", format!("{cut} prompts"))),
+        cut => remarks.push(("truncated", format!("{cut} prompts or later turns"))),
     }
+    match report.header.prompts.later_turns_left_out {
+        0 => {}
+        1 => remarks.push(("later turns", "1 left out: it does not fit".to_owned())),
+        left => remarks.push(("later turns", format!("{left} left out: they do not fit"))),
+    }
+    remarks.extend(leaderboard::differences(report).map(|text| (TITLE, text)));
     if !report.complete {
         remarks.push(("not complete", "the run goes on; figures of the prompts so far".to_owned()));
     }

@@ -4,6 +4,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::headline::headline;
+use super::leaderboard::{self, Names};
 use super::{
     CATEGORY_COLUMNS, OVERVIEW_COLUMNS, case_rows, category_rows, difference_rows, method_note,
     model, overview, remarks, shown,
@@ -46,6 +47,14 @@ pub fn render(report: &Report) -> String {
             lines.extend(labelled("difference", &format!("{cases}: {figure} {difference}")));
         }
         shown(report).for_each(|case| lines.extend(block(case)));
+    }
+    if let Some((header, rows)) = leaderboard::rows(report, Names::Short) {
+        lines.push(String::new());
+        let rows = rows.into_iter().map(|mut row| {
+            row[0] = shortened(&row[0], CASE);
+            row.to_vec()
+        });
+        lines.extend(grid(&header.each_ref().map(String::as_str), rows));
     }
     lines.push(String::new());
     for (label, text) in remarks(report) {
