@@ -22,6 +22,7 @@ pub mod published;
 pub mod questions;
 pub mod registry;
 pub mod report;
+pub mod schema;
 pub mod settings;
 pub mod source;
 pub mod statistics;

@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 use std::rc::Rc;
 
 use draft::Law;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::proposal::Proposal;
@@ -68,7 +69,7 @@ impl Entropy {
 }
 
 /// Candidates by a bin, and those of them that were accepted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bins {
     /// Candidates whose turn came.
@@ -95,12 +96,12 @@ impl AddAssign<&Self> for Bins {
 
 /// Acceptance by what the draft said. A candidate's turn comes where all before it on its path are
 /// accepted; of several drawn ones, where those drawn before it were not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Observed {
-    /// By the draft's probability of the candidate, in [`PROBABILITY_BINS`].
+    /// By the draft's probability of the candidate, in ten bins of equal width from 0 to 1.
     pub by_probability: Bins,
-    /// By the entropy of the draft's law at its place, in [`ENTROPY_BINS`].
+    /// By the entropy of the draft's law at its place, in bins of half a nat; the last has no upper end.
     pub by_entropy: Bins,
 }
 

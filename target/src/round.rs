@@ -5,6 +5,7 @@
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::observed::Observed;
@@ -27,7 +28,7 @@ pub enum Phase {
 
 /// Seconds by phase. `prefill` is the time up to the first token, the draft's reading of the prompt
 /// excluded, which counts as `draft`. The parts sum to `total`, the wall time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Seconds {
     /// The target reads the prompt and the first token is drawn.
@@ -95,7 +96,7 @@ impl Clock {
 
 /// Counts of rounds, of one generation or summed over many. A round is a pass of the target behind
 /// the prefill.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tally {
     /// Passes that verified at least one candidate.

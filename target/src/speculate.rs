@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use align::{Context, DecodeState};
 use draft::{Randomness, Sampling};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SpeculateError;
@@ -39,7 +40,7 @@ pub struct Limits {
 }
 
 /// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Finish {
     /// The target emitted an end of text.

@@ -17,6 +17,7 @@ pub mod chi_square;
 pub mod command;
 pub mod hub_repository;
 pub mod hub_server;
+pub mod json_schema;
 pub mod mutants;
 pub mod parquet_files;
 pub mod shards;

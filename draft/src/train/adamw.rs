@@ -3,6 +3,7 @@
 //! in pieces that stay in its cache during the dozen passes over each: 12.3M parameters take 32 ms of one
 //! core (Zen 4) instead of 111.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -13,7 +14,7 @@ use super::parameters::Parameters;
 const PIECE: i64 = 1 << 17;
 
 /// Settings of the optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdamWSettings {
     /// Highest learning rate.

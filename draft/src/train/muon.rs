@@ -4,11 +4,12 @@
 //! `adamw`'s. Steps are 0.2 · √(longer side) times as long, the size of `AdamW`'s (Liu et al.,
 //! 2502.16982), so that one learning rate serves both.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// Settings of Muon.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MuonSettings {
     /// Decay of the momentum; the step looks ahead by it (Nesterov).

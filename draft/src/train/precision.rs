@@ -1,5 +1,6 @@
 //! In which precision a model is trained, and the scaling of the loss that 16-bit floats need.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -7,8 +8,8 @@ use crate::error::ModelError;
 
 /// The type of linear maps and attention in training. Parameters, their moments, the residual stream,
 /// norms and losses are in 32-bit floats always.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "dtype", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "dtype", rename_all = "lowercase", from = "Written")]
 pub enum Precision {
     /// 32-bit floats.
     Fp32,
@@ -17,9 +18,41 @@ pub enum Precision {
     /// 16-bit floats with a scaled loss.
     Fp16 {
         /// How many of the first layers are in 32-bit floats.
-        #[serde(default)]
         wide_layers: usize,
     },
+}
+
+/// A [`Precision`] as it is read, which refuses what it does not know.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Precision")]
+struct Written {
+    /// The type of linear maps and attention.
+    dtype: Width,
+    /// Of 16-bit floats: how many of the first layers are in 32-bit floats.
+    #[serde(default)]
+    wide_layers: usize,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Width {
+    /// 32-bit floats.
+    Fp32,
+    /// `bfloat16`.
+    Bf16,
+    /// 16-bit floats with a scaled loss.
+    Fp16,
+}
+
+impl From<Written> for Precision {
+    fn from(Written { dtype, wide_layers }: Written) -> Self {
+        match dtype {
+            Width::Fp32 => Self::Fp32,
+            Width::Bf16 => Self::Bf16,
+            Width::Fp16 => Self::Fp16 { wide_layers },
+        }
+    }
 }
 
 impl Precision {

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::paired::{figures, sums};
@@ -21,9 +22,11 @@ pub struct Run {
 }
 
 /// Two cases of runs and how they differ.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Comparison {
-    /// [`SCHEMA`].
+    /// Version of the schema.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
     /// The first.
     pub a: Compared,
@@ -36,7 +39,8 @@ pub struct Comparison {
 }
 
 /// What of a run is compared.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Compared {
     /// The run's folder.
     pub path: String,

@@ -11,6 +11,7 @@ use target::propose::siblings::Siblings;
 use target::propose::tree::Size;
 pub use target::{Finish, PassTimes, Seconds, Tally as Counts};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the schema of records and reports.
@@ -20,7 +21,7 @@ pub const SCHEMA: u32 = 2;
 pub const PLAIN: &str = "plain";
 
 /// What a JSON object is, so that a file tells by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A row of `records.jsonl`.
@@ -30,12 +31,14 @@ pub enum Kind {
 }
 
 /// One generation: a prompt, a case, a repeat.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// [`SCHEMA`].
+    /// Version of the schema.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// [`Kind::Record`].
+    /// Tells a record from a report.
+    #[schemars(extend("const" = "record"))]
     pub kind: Kind,
     /// The header's `run`: which run it is of.
     pub run: String,
@@ -45,7 +48,7 @@ pub struct Record {
     pub case_key: String,
     /// The draft; empty in plain records.
     pub draft: String,
-    /// [`PLAIN`] or the name of the method.
+    /// `plain` or the name of the method.
     pub method: String,
     /// Candidate target tokens a step; 0 in plain records.
     pub gamma: usize,
@@ -93,7 +96,7 @@ pub struct Record {
 }
 
 /// Whether a speculative generation at temperature 0 is that of plain decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GreedyCheck {
     /// All ids are the same.
@@ -107,7 +110,7 @@ pub struct GreedyCheck {
 }
 
 /// A figure with its 95 % interval; what cannot be told is `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
     /// The figure.
@@ -119,12 +122,14 @@ pub struct Estimate {
 }
 
 /// The run as a whole: `report.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// Version of the schema.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// [`Kind::Report`].
+    /// Tells a report from a record.
+    #[schemars(extend("const" = "report"))]
     pub kind: Kind,
     /// What was run, and on what.
     pub header: Header,
@@ -150,7 +155,7 @@ pub struct Report {
 }
 
 /// What was run, and on what.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// A hash of this header that names the run.
@@ -189,7 +194,7 @@ pub struct Header {
 }
 
 /// A recorded target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceInfo {
     /// Its file.
@@ -209,7 +214,7 @@ impl Header {
 }
 
 /// One of the two models.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelInfo {
     /// Name it was asked for by.
@@ -240,7 +245,7 @@ pub struct ModelInfo {
 }
 
 /// What decides one case of a run, as resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSettings {
     /// The draft's name; empty for plain decoding.
@@ -296,7 +301,7 @@ impl CaseSettings {
 }
 
 /// The settings that all cases of a run have in common, as resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Number of the likeliest tokens kept.
@@ -322,7 +327,7 @@ pub struct Settings {
 }
 
 /// The prompts of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromptsInfo {
     /// Name or path of the prompt file.
@@ -343,7 +348,7 @@ pub struct PromptsInfo {
 }
 
 /// Prompts of a category that were left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Skipped {
     /// The category.
@@ -355,7 +360,7 @@ pub struct Skipped {
 }
 
 /// How far the two vocabularies overlap.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VocabularyPanel {
     /// The draft.
@@ -388,7 +393,7 @@ impl VocabularyPanel {
 }
 
 /// Peak memory in bytes; `None` where it cannot be read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PeakMemory {
     /// Of the process, mapped pages included.
@@ -398,7 +403,7 @@ pub struct PeakMemory {
 }
 
 /// The figures of one case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSummary {
     /// Its name, which no other case of the run has.
@@ -417,7 +422,7 @@ pub struct CaseSummary {
 }
 
 /// The figures of a case over some prompts. `report::definitions` says what each means.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// Prompts.
@@ -474,7 +479,7 @@ pub struct Metrics {
 /// The speed-up at this acceptance where a draft pass costs a given share of a target pass, and
 /// verifying several tokens costs what one pass does: tokens of steps / (steps + share × draft
 /// tokens), as in Leviathan et al. (2211.17192), theorem 3.8.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostSpeedup {
     /// Seconds of a draft token over those of a target pass.
@@ -484,7 +489,7 @@ pub struct CostSpeedup {
 }
 
 /// Candidates that the draft said something of, and how many of those whose turn came were accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptanceBin {
     /// Where the bin begins.
@@ -498,7 +503,7 @@ pub struct AcceptanceBin {
 }
 
 /// What passes took in this run, and what this foretells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
     /// Seconds of a pass of the draft.
@@ -530,7 +535,7 @@ pub struct Costs {
 }
 
 /// The speed-up foretold for a number of candidates: in a row, or in the order in which a tree chose them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SizeSpeedup {
     /// Candidates.
@@ -541,7 +546,7 @@ pub struct SizeSpeedup {
 
 /// The columns of Spec-Bench's leaderboard, as its scripts define them. They differ from ours: a speed-up
 /// is a ratio of means of each question's tokens/s, and has no interval.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpecBench {
     /// Speed-ups by task, as its leaderboard calls them, of the tasks that were run.
@@ -553,7 +558,7 @@ pub struct SpecBench {
 }
 
 /// One case against another on the prompts that both have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseDifference {
     /// The case that is the measure.
@@ -567,7 +572,7 @@ pub struct CaseDifference {
 }
 
 /// A figure of two cases over the prompts that both have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
     /// Its name, as in [`Metrics`].
@@ -589,7 +594,7 @@ impl Figure {
 }
 
 /// The parts of [`Seconds`] over its total.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecondsShare {
     /// Share of `prefill`.

@@ -14,6 +14,7 @@ pub mod lossless;
 pub mod models;
 pub mod plan;
 pub mod pull;
+pub mod schema;
 pub mod tokenize;
 pub mod trace;
 pub mod train;
@@ -67,6 +68,8 @@ enum Command {
     Pull(pull::Args),
     /// Write a model as a folder in another element type.
     Export(export::Args),
+    /// Print the JSON Schema of what this program writes and reads as data.
+    Schema(schema::Args),
     /// Say what this program is linked to, which devices work, and where caches are.
     Doctor(doctor::Args),
 }
@@ -89,6 +92,7 @@ impl Cli {
             Command::Models(args) => args.run(printer).map(|()| true),
             Command::Pull(args) => args.run(printer).map(|()| true),
             Command::Export(args) => args.run(printer).map(|()| true),
+            Command::Schema(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
         }
     }

@@ -3,10 +3,11 @@
 
 use anyhow::{Result, bail};
 use draft::train::Divergence;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A recipe's `[distill]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Distillation {
     /// The model folder that training begins with.
@@ -38,7 +39,7 @@ pub struct Distillation {
 }
 
 /// Whose text is learnt from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TextOf {
     /// The data itself.
@@ -49,18 +50,18 @@ pub enum TextOf {
 }
 
 /// What is minimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// Cross entropy of the text's own ids, which needs no common token.
     CrossEntropy,
-    /// [`Divergence::ForwardKl`] from the target's law, as the following are from it.
+    /// The forward divergence from the target's law, [`Divergence::ForwardKl`].
     ForwardKl,
-    /// [`Divergence::ReverseKl`].
+    /// The reverse divergence, [`Divergence::ReverseKl`].
     ReverseKl,
-    /// [`Divergence::TotalVariation`].
+    /// The total variation, [`Divergence::TotalVariation`].
     TotalVariation,
-    /// [`Divergence::LogAcceptance`].
+    /// The chance of acceptance, in logarithms, [`Divergence::LogAcceptance`].
     LogAcceptance,
 }
 

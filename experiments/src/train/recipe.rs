@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use draft::config::Shape;
 use draft::train::{AdamWSettings, Plan, Precision, Schedule};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Kind;
@@ -15,7 +16,7 @@ use crate::distill::settings::Distillation;
 use crate::registry;
 
 /// A training run's settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// What it makes, in a line.
@@ -50,7 +51,7 @@ pub struct Recipe {
 }
 
 /// The model's shape: that of a registry name, or the object of a `config.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPart {
     /// A registry name.
@@ -65,7 +66,7 @@ pub struct ModelPart {
 }
 
 /// Where the vocabulary comes from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerPart {
     /// A `tokenizer.json`, a `.vocab`, or a model folder.
@@ -77,7 +78,7 @@ pub struct TokenizerPart {
 }
 
 /// Where the text comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataPart {
     /// Files, folders, or datasets of the Hub.
@@ -102,7 +103,7 @@ fn text_column() -> String {
 }
 
 /// What is done to each document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cleaning {
     /// Unicode's NFKC.
@@ -114,7 +115,7 @@ pub struct Cleaning {
 }
 
 /// How documents become blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Packing {
     /// Ids of a block.
@@ -127,7 +128,7 @@ pub struct Packing {
 }
 
 /// How many blocks a step reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
     /// Blocks of a step.
@@ -137,7 +138,7 @@ pub struct Batch {
 }
 
 /// The form of a schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
     /// Warm-up, then half a cosine down to 0.
@@ -149,7 +150,7 @@ pub enum ScheduleKind {
 }
 
 /// Learning rates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulePart {
     /// Its form.
@@ -166,7 +167,7 @@ pub struct SchedulePart {
 }
 
 /// When the model is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
     /// Every so many steps.
@@ -180,7 +181,7 @@ pub struct Evaluation {
 }
 
 /// The type of saved weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floats.
@@ -192,7 +193,7 @@ pub enum Dtype {
 }
 
 /// When the model is saved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointPart {
     /// Every so many minutes.

@@ -5,13 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use draft::Law;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::known::Drawing;
 use crate::proposal::{Origin, Proposal};
 
 /// How the candidates of a place are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
     /// All are drawn, each without those before it.
@@ -22,7 +23,7 @@ pub enum Rule {
 }
 
 /// How many candidates a place has, and how they are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Siblings {
     /// At least 1; only the first of several goes on. `None` for as many at each place as are worth it in

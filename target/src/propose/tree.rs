@@ -5,6 +5,7 @@
 //! followed the same tokens in the text before is one more branch, as probable as it has proved so far.
 
 use align::Context;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::beams::Beams;
@@ -30,7 +31,7 @@ const OPEN: f64 = 0.5;
 const FLOOR: f64 = 1e-5;
 
 /// How large the tree is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Size {
     /// Candidates of a round, at most.

@@ -10,6 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use draft::{Key, Law, Purpose, Randomness};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use block::BlockVerifier;
@@ -47,7 +48,7 @@ pub trait Verifier {
 }
 
 /// The names of the rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verification {
     /// Candidate by candidate.
