@@ -8,12 +8,13 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny oracle gpu bench-train bench-peers clean libtorch
+.PHONY: help build test check fmt clippy doc deny notebook oracle gpu bench-train bench-peers clean libtorch
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
 	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
+	@echo 'make notebook execute the notebook on a small run (experiments/notebooks/run.sh)'
 	@echo 'make oracle   the long tests of losslessness, and the reference implementations (tests/oracle/run.sh)'
 	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
 	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'
@@ -43,6 +44,10 @@ doc: libtorch
 deny:
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo 'skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
+
+# RUN: a run of your own; COPY: where the executed notebook is left.
+notebook: build
+	@experiments/notebooks/run.sh "$(RUN)" "$(COPY)"
 
 oracle: build
 	@tests/oracle/run.sh

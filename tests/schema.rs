@@ -174,3 +174,21 @@ fn every_field_is_described() {
         String::from_utf8_lossy(&refused.stderr).contains("record, report, recipe, comparison")
     );
 }
+
+/// The notebook is kept as it is before it runs: what it printed would be of one machine.
+#[test]
+fn the_notebook_is_kept_without_outputs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("notebooks/acceptance.ipynb");
+    let text = fs::read_to_string(path).unwrap();
+    let notebook: Value = serde_json::from_str(&text).unwrap();
+    let cells = notebook["cells"].as_array().unwrap();
+    let code: Vec<&Value> = cells.iter().filter(|cell| cell["cell_type"] == "code").collect();
+    assert!(code.len() > 4);
+    for cell in code {
+        assert_eq!(cell["outputs"], json!([]), "{cell}");
+        assert!(cell["execution_count"].is_null(), "{cell}");
+    }
+    for part in ["/home/", "/Users/", "/root/", "/tmp/", "C:\\"] {
+        assert!(!text.contains(part), "{part}");
+    }
+}
