@@ -270,7 +270,7 @@ pub fn render(pilot: &Pilot) -> String {
 
 fn answers(pilot: &Pilot) -> Vec<String> {
     let size = significant(pilot.size);
-    let what = if pilot.b.is_some() { "the difference" } else { label(&pilot.figure) };
+    let what = if pilot.b.is_some() { "difference" } else { label(&pilot.figure) };
     let to_show = pilot.to_show.iter().map(|needed| {
         format!(
             "to show a true difference of {size} with a chance of {}: {}",
@@ -279,7 +279,7 @@ fn answers(pilot: &Pilot) -> Vec<String> {
         )
     });
     let to_narrow =
-        format!("to know {what} to within ±{size}: {}", in_words(&pilot.to_narrow, pilot));
+        format!("to know the {what} to within ±{size}: {}", in_words(&pilot.to_narrow, pilot));
     to_show.chain([to_narrow]).collect()
 }
 

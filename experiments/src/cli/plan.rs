@@ -50,7 +50,7 @@ pub struct PlanFlags {
     /// of the first case's figure.
     #[arg(long, value_name = "D")]
     difference: Option<Amount>,
-    /// The figure that it is one of.
+    /// The figure whose difference or interval it is.
     #[arg(long, value_enum, default_value_t = Figure::MeanAcceptanceLength)]
     figure: Figure,
     /// The chance of an interval that leaves out zero, where the true difference is of that size.
