@@ -29,6 +29,7 @@ use target::propose::tree::Size;
 use target::{Method, Verification};
 
 use crate::cli::bench::{LongPrompts, Template};
+use crate::report::format::Export;
 use crate::source::Sources;
 
 /// Numbers of candidates that are chosen while a run is on its way, up to the plan's own.
@@ -103,6 +104,8 @@ pub struct Plan {
     pub seed: u64,
     /// Folder of the run's files.
     pub out: Option<PathBuf>,
+    /// Files that the report is written to besides.
+    pub exports: Vec<Export>,
 }
 
 impl Plan {

@@ -474,6 +474,18 @@ pub struct Metrics {
     pub finish_eos_share: Option<f64>,
     /// Share of prompts any of whose texts ends in a repetition.
     pub repeating_share: Option<f64>,
+    /// Bytes of the text emitted / tokens emitted.
+    #[serde(default)]
+    pub bytes_per_token: Option<f64>,
+    /// The prompts' tokens of the draft / of the target; `None` without a draft that has tokens.
+    #[serde(default)]
+    pub draft_tokens_per_prompt_token: Option<f64>,
+    /// Passes of the draft / tokens emitted.
+    #[serde(default)]
+    pub draft_passes_per_token: Option<f64>,
+    /// The largest margin of the logits at a first difference from plain greedy decoding.
+    #[serde(default)]
+    pub greedy_largest_margin: Option<f64>,
 }
 
 /// The speed-up at this acceptance where a draft pass costs a given share of a target pass, and

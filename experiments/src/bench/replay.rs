@@ -14,7 +14,7 @@ use super::fit::Reader;
 use super::header::empty_report;
 use super::record::{Kind, Record, Report, SCHEMA};
 use super::repetition::ends_in_repetition;
-use super::run::peak_resident_bytes;
+use super::run::{export, peak_resident_bytes};
 use super::slot::{Slot, slots};
 use super::summary::{differences, summarise};
 use super::warnings::warnings;
@@ -187,9 +187,9 @@ impl Replaying<'_> {
         self.report.complete = complete;
         self.report.peak_memory_bytes.process = peak_resident_bytes();
         self.report.warnings = warnings(&self.report, &self.records);
-        match &self.files {
-            Some(files) => files.write(&self.report),
-            None => Ok(()),
+        if let Some(files) = &self.files {
+            files.write(&self.report)?;
         }
+        export(self.plan, &self.report, &self.records)
     }
 }

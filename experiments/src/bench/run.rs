@@ -23,6 +23,7 @@ use super::summary::{differences, summarise};
 use super::warnings::warnings;
 use crate::printer::{Printer, Progress};
 use crate::prompts::PromptFile;
+use crate::report::view::View;
 use crate::source::Loaded;
 use crate::statistics::Resampling;
 use crate::train::interrupt::{self, Interrupted};
@@ -56,6 +57,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     if let Some(files) = &files {
         files.write(&report)?;
     }
+    export(plan, &report, &records)?;
     for slot in &mut slots {
         slot.open(plan, &drafts, &mut target, &fitted[0])?;
     }
@@ -356,9 +358,16 @@ impl Bench<'_> {
         if let Some(files) = &self.files {
             files.write(&self.report)?;
         }
+        export(self.plan, &self.report, &self.records)?;
         self.due = Instant::now() + REFRESH.max(begin.elapsed() * REFRESH_SHARE);
         Ok(())
     }
+}
+
+/// Replaces the files that the report is written to besides.
+pub(super) fn export(plan: &Plan, report: &Report, records: &[Record]) -> Result<()> {
+    let view = View::of(report);
+    plan.exports.iter().try_for_each(|export| export.write(&view, &[records]))
 }
 
 /// The largest resident set of this process so far, mapped pages included.

@@ -207,9 +207,23 @@ fn metrics(prompts: &[&Prompt], resampling: Resampling, name: &str) -> (Metrics,
         mean_emitted_tokens: share(counts.num_emitted_tokens as f64),
         finish_eos_share: share(finished as f64),
         repeating_share,
+        bytes_per_token: ratio(own().map(|own| (own.text.len(), own.ids.len()))),
+        draft_tokens_per_prompt_token: ratio(
+            own().map(|own| (own.draft_prompt_tokens, own.prompt_tokens)),
+        ),
+        draft_passes_per_token: ratio(
+            [(counts.draft_model_passes as usize, counts.num_emitted_tokens as usize)].into_iter(),
+        ),
+        greedy_largest_margin: own().filter_map(|own| own.greedy?.margin).max_by(f64::total_cmp),
         counts,
     };
     (metrics, decoding)
+}
+
+/// A ratio of sums; `None` where one of them is 0.
+fn ratio(parts: impl Iterator<Item = (usize, usize)>) -> Option<f64> {
+    let (over, under) = parts.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
+    (over > 0 && under > 0).then(|| over as f64 / under as f64)
 }
 
 fn probability_bins(counts: &Counts, next: &mut impl FnMut() -> Estimate) -> Vec<AcceptanceBin> {

@@ -20,6 +20,7 @@ use crate::printer::Printer;
 use crate::provenance::now;
 use crate::questions;
 use crate::report;
+use crate::report::format::exports;
 use crate::report::next::next;
 use crate::source::bundled;
 use crate::trace::file::Trace;
@@ -187,6 +188,11 @@ pub struct Args {
     /// [default: a new one in runs].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write the report to a file besides, and keep it up to date as the run goes; its suffix says what it
+    /// holds: .md .tex .html and .csv (a row a case and category) the report, .json its object, .svg its
+    /// charts, .jsonl and .parquet the records. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    export: Vec<PathBuf>,
     /// Print the object of report.json instead of the table.
     #[arg(long)]
     json: bool,
@@ -201,13 +207,14 @@ impl Args {
             return self.planning.run(self.json, printer);
         }
         self.check()?;
+        let exports = exports(&[], &self.export)?;
         let (plan, report) = if let Some(path) = &self.trace {
             let trace = Trace::read(path)?;
-            let plan = self.plan_on(&trace)?;
+            let plan = Plan { exports, ..self.plan_on(&trace)? };
             let report = replay::run(&plan, trace, self.target.as_deref(), printer)?;
             (plan, report)
         } else {
-            let plan = self.plan(printer)?;
+            let plan = Plan { exports, ..self.plan(printer)? };
             let report = run(&plan, printer)?;
             (plan, report)
         };
@@ -218,6 +225,9 @@ impl Args {
         }
         if let Some(out) = &plan.out {
             printer.say(&format!("report and records: {}", out.display()));
+        }
+        for export in &plan.exports {
+            printer.say(&format!("written: {}", export.path().display()));
         }
         if report.header.trace.is_none() {
             printer.say(&format!("next: {}", next(&report)));
@@ -285,6 +295,7 @@ impl Args {
             compute,
             seed: self.seed,
             out: Some(self.out.clone().unwrap_or_else(|| new_run(&self.draft[0]))),
+            exports: Vec::new(),
         })
     }
 }
@@ -313,6 +324,7 @@ impl Args {
             template: if recorded.template == "none" { Template::None } else { Template::Auto },
             compute: self.compute.set_up()?,
             seed: self.seed,
+            exports: Vec::new(),
             out: Some(self.out.clone().unwrap_or_else(|| new_run(&self.draft[0]))),
         })
     }

@@ -240,6 +240,7 @@ impl BenchFlags {
             compute: run.pair.compute,
             seed: run.pair.recipe.seed,
             out: Some(out),
+            exports: Vec::new(),
         }
     }
 }

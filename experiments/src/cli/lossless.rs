@@ -137,6 +137,7 @@ impl Flags {
                 compute: common.compute,
                 seed: common.seed,
                 out: None,
+                exports: Vec::new(),
             },
             methods: self.method.clone(),
             draws: self.draws,

@@ -14,6 +14,7 @@ pub mod lossless;
 pub mod models;
 pub mod plan;
 pub mod pull;
+pub mod report;
 pub mod schema;
 pub mod tokenize;
 pub mod trace;
@@ -51,6 +52,8 @@ enum Command {
     Distill(Box<distill::Args>),
     /// Compare two runs of bench on the same prompts, prompt by prompt.
     Compare(compare::Args),
+    /// Turn one or several runs of bench into tables, a page with charts, LaTeX, or data.
+    Report(report::Args),
     /// Continue a prompt with one model.
     Generate(Box<generate::Args>),
     /// Show the most probable next tokens at each position of a text.
@@ -84,6 +87,7 @@ impl Cli {
             Command::Train(args) => args.run(printer).map(|()| true),
             Command::Distill(args) => args.run(printer).map(|()| true),
             Command::Compare(args) => args.run(printer),
+            Command::Report(args) => args.run(printer).map(|()| true),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Eval(args) => args.run(printer),

@@ -155,6 +155,7 @@ impl RecordArgs {
             template: self.template,
             compute: self.compute.set_up()?,
             seed: self.seed,
+            exports: Vec::new(),
             out: None,
         };
         Ok(Recording { plan, temperature: sampling.temperature, top: self.top })

@@ -1,92 +1,81 @@
-//! The report as a Markdown page: the figures of every case, provenance, and the definitions at the
-//! end. It lays out what `report` words.
+//! The report as a Markdown page. It lays out what `sections` says; charts are left to other forms.
 
-use super::headline::{headline, of_case};
-use super::leaderboard::{self, Names};
-use super::{
-    CATEGORY_COLUMNS, OVERVIEW_COLUMNS, case_rows, category_rows, difference_rows, estimate,
-    method_note, model, overview, remarks, shown, whole,
-};
-use crate::bench::record::{CaseSummary, Estimate, Header, Metrics, ModelInfo, Report};
+use super::document::{Block, Document, Kind, Table};
+pub(crate) use super::provenance::command_line;
+use super::sections::document;
+use super::view::View;
+use super::words::{Piece, Words};
+use crate::bench::record::Report;
 
-/// The whole page.
+/// The whole page of a run.
 pub fn render(report: &Report) -> String {
-    let [title, run] = headline(report);
-    let mut lines = vec![format!("# {}", escaped(&title)), String::new(), escaped(&run) + "."];
-    let rows = overview(report);
-    if !rows.is_empty() {
-        let right = [false, true, true, true, true, true];
-        lines.extend(["", "## Cases", ""].map(str::to_owned));
-        lines.extend(grid(&OVERVIEW_COLUMNS, &right, rows));
+    page(&View::of(report))
+}
+
+/// The page of a view.
+pub fn page(view: &View<'_>) -> String {
+    let Document { title, subtitle, warnings, summary, sections } = document(view);
+    let mut lines = vec![format!("# {}", escaped(&title))];
+    for own in &subtitle {
+        lines.extend([String::new(), escaped(own)]);
     }
-    let rows = difference_rows(report);
-    if !rows.is_empty() {
-        lines.extend(["", "## Differences", ""].map(str::to_owned));
-        lines.extend(grid(&["on the same prompts", "", "difference"], &[false, false, true], rows));
+    if !warnings.is_empty() {
+        lines.push(String::new());
+        lines.extend(warnings.iter().map(|own| format!("- warning: {}", text(own))));
     }
-    if let Some((header, rows)) = leaderboard::rows(report, Names::Full) {
-        lines.extend(["", "## Spec-Bench", ""].map(str::to_owned));
-        let right = [false, true, true, true, true, true, true, true, true];
-        lines.extend(grid(&header.each_ref().map(String::as_str), &right, rows));
+    if !summary.is_empty() {
+        lines.push(String::new());
+        lines.extend(summary.iter().map(text));
     }
-    for case in shown(report) {
-        lines.extend(section(case));
+    for section in &sections {
+        let blocks: Vec<Vec<String>> =
+            section.blocks.iter().map(block).filter(|own| !own.is_empty()).collect();
+        // What explains charts only is left out with them.
+        if section.blocks.iter().any(|own| matches!(own, Block::Charts(_))) {
+            continue;
+        }
+        lines.extend([String::new(), format!("## {}", escaped(&section.title))]);
+        for block in blocks {
+            lines.push(String::new());
+            lines.extend(block);
+        }
     }
-    lines.extend(["", "## Remarks", ""].map(str::to_owned));
-    for (label, text) in remarks(report) {
-        lines.push(format!("- {label}: {}", escaped(&text)));
-    }
-    lines.push(format!("- {}", method_note(report)));
-    lines.extend(["", "## Provenance", "", "```sh"].map(str::to_owned));
-    lines.push(command_line(&report.header.command_line));
-    lines.extend(["```", ""].map(str::to_owned));
-    lines.extend(grid(&["", ""], &[false, false], provenance(report)));
-    lines.extend(["", "## Definitions", ""].map(str::to_owned));
-    let definition = |(name, meaning): (&String, &String)| [format!("`{name}`"), meaning.clone()];
-    let definitions = report.definitions.iter().map(definition);
-    lines.extend(grid(&["name", "meaning"], &[false, false], definitions));
     lines.join("\n") + "\n"
 }
 
-fn section(case: &CaseSummary) -> Vec<String> {
-    let metrics = &case.overall;
-    let mut lines = vec![String::new(), format!("## {}", escaped(&case.case)), String::new()];
-    lines.push(format!(
-        "{}; {} prompts, {} generations.",
-        of_case(&case.settings),
-        metrics.prompts,
-        metrics.generations
-    ));
-    lines.push(String::new());
-    let rows = case_rows(case).into_iter().map(|row| [row.label, row.value, row.note]);
-    lines.extend(grid(&["", "value", ""], &[false, true, false], rows));
-    let positions = position_rows(metrics);
-    if !positions.is_empty() {
-        lines.push(String::new());
-        lines.extend(grid(&POSITION_COLUMNS, &[true; 4], positions));
+fn block(block: &Block) -> Vec<String> {
+    match block {
+        Block::Words(words) => vec![text(words)],
+        Block::List(list) => list.iter().map(|own| format!("- {}", text(own))).collect(),
+        Block::Table(own) => table(own),
+        Block::Charts(_) => Vec::new(),
+        Block::Commands(text) => vec!["```sh".to_owned(), text.clone(), "```".to_owned()],
     }
-    let categories = category_rows(case);
-    if !categories.is_empty() {
-        let right = [false, true, true, true, true, true, true];
-        lines.push(String::new());
-        lines.extend(grid(&CATEGORY_COLUMNS, &right, categories));
-    }
+}
+
+fn table(table: &Table) -> Vec<String> {
+    let names = table.columns.iter().map(|column| column.name);
+    let rule = table.columns.iter().map(|column| match column.kind {
+        Kind::Figure => "---:",
+        Kind::Name | Kind::Prose => "---",
+    });
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let mut lines =
+        vec![line(names.map(str::to_owned).collect()), line(rule.map(str::to_owned).collect())];
+    let rows = table.rows.iter().map(|row| line(row.iter().map(text).collect()));
+    lines.extend(rows);
     lines
 }
 
-const POSITION_COLUMNS: [&str; 4] =
-    ["position", "steps that proposed it", "survival, of all steps", "conditional on the last"];
-
-/// Acceptance by position, with intervals.
-fn position_rows(metrics: &Metrics) -> Vec<[String; 4]> {
-    let shares = metrics.acceptance_by_position.iter();
-    let shares = shares.zip(&metrics.conditional_acceptance_by_position);
-    let proposed = |place| metrics.counts.proposed_by_position.get(place).copied().unwrap_or(0);
-    let row = |(place, (survival, conditional)): (usize, (&Estimate, &Estimate))| {
-        let steps = whole(proposed(place));
-        [(place + 1).to_string(), steps, estimate(survival), estimate(conditional)]
+/// Words in a paragraph or cell.
+fn text(words: &Words) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => escaped(text),
+        Piece::Code(text) => format!("`{text}`"),
+        Piece::Number(number) => number.to_string(),
+        Piece::Interval(low, high) => format!(" [{low}, {high}]"),
     };
-    shares.enumerate().map(row).collect()
+    words.0.iter().map(piece).collect()
 }
 
 /// A Markdown table; the columns marked are set to the right.
@@ -110,97 +99,10 @@ pub(crate) fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ").replace('<', "&lt;")
 }
 
-/// The command line as a shell takes it.
-pub(crate) fn command_line(arguments: &[String]) -> String {
-    let special = |byte: u8| !byte.is_ascii_alphanumeric() && !b"-_./:=,@+%".contains(&byte);
-    let quoted = |argument: &String| {
-        if argument.is_empty() || argument.bytes().any(special) {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        } else {
-            argument.clone()
-        }
-    };
-    arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-/// Where a model comes from.
-fn place(model: &ModelInfo) -> String {
-    match model.source.as_str() {
-        "" => model.path.clone(),
-        source => format!("{source} {}", model.path),
-    }
-}
-
-/// What a model's files are.
-fn hashes(model: &ModelInfo) -> String {
-    let short = |hash: &Option<String>| match hash {
-        Some(hash) => hash.chars().take(16).collect(),
-        None => "-".to_owned(),
-    };
-    let (weights, tokenizer) = (short(&model.weights_sha256), short(&model.tokenizer_sha256));
-    format!("SHA-256 of weights {weights}…, of tokenizer {tokenizer}…")
-}
-
-/// A case with what its name does not say.
-fn case_in_full(case: &CaseSummary) -> String {
-    let own = &case.settings;
-    let (reason, tail) = (&own.method_reason, &own.tail_policy);
-    let temperature = own.draft_temperature;
-    format!(
-        "{}: {} ({reason}); draft temperature {temperature}; tail policy: {tail}",
-        case.case,
-        of_case(own)
-    )
-}
-
-/// What else is needed to run this again.
-pub(super) fn provenance(report: &Report) -> Vec<[String; 2]> {
-    let header: &Header = &report.header;
-    let settings = &header.settings;
-    let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let commit = optional(header.git_commit.clone());
-    let mut rows = vec![
-        ("run", header.run.clone()),
-        ("version", format!("{}, commit {commit}", header.version)),
-        ("started", header.started.clone()),
-    ];
-    let whole = |own: &ModelInfo| format!("{}; {}; {}", model(own), place(own), hashes(own));
-    rows.extend(header.drafts.iter().map(|draft| ("draft", whole(draft))));
-    rows.push(("target", whole(&header.target)));
-    let cases = report.cases.iter().filter(|case| !case.settings.is_plain());
-    rows.extend(cases.map(|case| ("case", case_in_full(case))));
-    if let Some(trace) = &header.trace {
-        rows.push(("trace", format!("{}, SHA-256 {}", trace.path, trace.sha256)));
-    }
-    rows.extend([
-        (
-            "device",
-            format!(
-                "{} ({}), {}, {} threads",
-                header.device, header.processor, header.dtype, header.threads
-            ),
-        ),
-        ("torch", header.torch.clone()),
-        ("seed", header.seed.to_string()),
-        ("top-k", optional(settings.top_k.map(|k| k.to_string()))),
-        ("top-p", optional(settings.top_p.map(|p| p.to_string()))),
-        ("repetition penalty", settings.repetition_penalty.to_string()),
-        ("new tokens at most", settings.max_new.to_string()),
-        ("repeats", settings.repeats.to_string()),
-        ("warm-up prompts", settings.warmup.to_string()),
-        ("ignore end-of-text", settings.ignore_eos.to_string()),
-        ("long prompts", settings.long_prompts.clone()),
-        ("template", settings.template.clone()),
-        ("limit", optional(settings.limit.map(|limit| limit.to_string()))),
-        ("prompts", format!("{}, SHA-256 {}", header.prompts.source, header.prompts.sha256)),
-    ]);
-    rows.into_iter().map(|(name, value)| [name.to_owned(), value]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::record::{Counts, Seconds, VocabularyPanel};
+    use crate::bench::record::{Counts, Metrics, Seconds, VocabularyPanel};
     use crate::report::definitions;
     use crate::report::samples::report;
     use serde::Serialize;
@@ -211,8 +113,8 @@ mod tests {
         for line in [
             "# llama-68m drafts for llama-3.1-8b: slem, gamma 2, temperature 0",
             "| acceptance rate, pooled | 0.430 [0.333, 0.525] | 43 of 100 candidates |",
-            "| 2 | 50 | 0.283 [0.200, 0.375] | 0.536 [0.400, 1.00] |",
-            "| coding | 3 | 0.700 | 2.35 | 1.16 | 11.6 | 10.0 |",
+            "| 2 | 50 | 0.283 [0.200, 0.375] | 0.536 [0.400, 1.00] | 15 |",
+            "| coding | 3 | 0.700 | 2.35 | 1.16 | 11.6 | 10.0 | 4 9 13 |",
             "- skipped: rag 2 too long and 1 inexpressible, qa 3 inexpressible",
             "- warning: the draft maps &lt;unk> \\| nothing",
             r"spec bench --draft 'it'\''s'",

@@ -3,13 +3,16 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::document::Table as Rows;
 use super::headline::headline;
-use super::leaderboard::{self, Names};
-use super::{
-    CATEGORY_COLUMNS, OVERVIEW_COLUMNS, case_rows, category_rows, difference_rows, method_note,
-    model, overview, remarks, shown,
-};
-use crate::bench::record::{CaseSummary, Report};
+use super::rows::case_rows;
+use super::sections::{left_out, method_note};
+use super::view::{Shown, ShownCase, View};
+use super::words::Words;
+use super::{leaderboard, model, scaled, tables, vocabulary};
+use crate::bench::record::Report;
+use crate::bench::spec_bench::TASKS;
+use crate::questions::TITLE;
 
 const WIDTH: usize = 100;
 const LABEL: usize = 26;
@@ -23,70 +26,143 @@ const BLOCKS: usize = 3;
 
 /// The whole report as plain text, each line ended.
 pub fn render(report: &Report) -> String {
-    let mut lines = Vec::new();
-    for sentence in headline(report) {
-        lines.extend(wrap(&sentence, WIDTH));
+    page(&View::of(report))
+}
+
+/// A run, or several side by side, as plain text.
+pub fn page(view: &View<'_>) -> String {
+    let (runs, cases) = (view.runs(), view.cases());
+    let mut lines: Vec<String> = runs.iter().flat_map(head).collect();
+    if cases.len() > 1 {
+        lines.push(String::new());
+        let columns = ["case", "acceptance rate", "acceptance length", "speed-up"];
+        let rows = tables::overview(view).rows.into_iter().map(|row| {
+            let text = |index: usize| row[index].to_string();
+            vec![shortened(&text(0), CASE), text(2), text(3), text(4)]
+        });
+        lines.extend(grid(&columns, rows));
+        lines.push(String::new());
     }
-    lines.push(String::new());
-    for draft in &report.header.drafts {
-        lines.extend(labelled("draft", &model(draft)));
+    if cases.len() <= BLOCKS {
+        let Rows { columns, rows, .. } = tables::differences(view);
+        for row in rows {
+            for (column, own) in columns.iter().zip(&row).skip(2).take(3) {
+                let text = format!("{} − {}: {} {own}", row[0], row[1], column.name);
+                lines.extend(labelled("difference", &text));
+            }
+        }
+        lines.extend(cases.iter().flat_map(block));
     }
-    lines.extend(labelled("target", &model(&report.header.target)));
-    let rows = overview(report);
+    let Rows { rows, .. } = tables::spec_bench(view);
     if !rows.is_empty() {
         lines.push(String::new());
-        let [case, _, rate, length, speedup, _] = OVERVIEW_COLUMNS;
-        let rows = rows.into_iter().map(|[case, _, rate, length, speedup, _]| {
-            vec![shortened(&case, CASE), rate, length, speedup]
-        });
-        lines.extend(grid(&[case, rate, length, speedup], rows));
-        lines.push(String::new());
-    }
-    if shown(report).count() <= BLOCKS {
-        for [cases, figure, difference] in difference_rows(report) {
-            lines.extend(labelled("difference", &format!("{cases}: {figure} {difference}")));
-        }
-        shown(report).for_each(|case| lines.extend(block(case)));
-    }
-    if let Some((header, rows)) = leaderboard::rows(report, Names::Short) {
-        lines.push(String::new());
-        let rows = rows.into_iter().map(|mut row| {
+        let short = TASKS.map(|(_, short, _)| short);
+        let columns = [&["Spec-Bench"], &short[..], &["#MAT", "overall"]].concat();
+        let texts = rows.into_iter().map(|row| {
+            let mut row: Vec<String> = row.iter().map(Words::to_string).collect();
             row[0] = shortened(&row[0], CASE);
-            row.to_vec()
+            row
         });
-        lines.extend(grid(&header.each_ref().map(String::as_str), rows));
+        lines.extend(grid(&columns, texts));
+    }
+    for reason in view.not_compared() {
+        lines.extend(labelled("not compared", reason));
     }
     lines.push(String::new());
-    for (label, text) in remarks(report) {
-        lines.extend(labelled(label, &text));
+    for run in &runs {
+        if !run.name.is_empty() {
+            lines.extend(labelled("run", run.name));
+        }
+        for (label, text) in remarks(run.report) {
+            lines.extend(labelled(label, &text));
+        }
     }
-    lines.extend(wrap(&method_note(report), WIDTH));
+    let note = runs.first().map(|run| method_note(run).to_string());
+    lines.extend(note.iter().flat_map(|note| wrap(note, WIDTH)));
     lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
+/// What was run.
+fn head(run: &Shown<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !run.name.is_empty() {
+        lines.push(format!("{}:", run.name));
+    }
+    for sentence in headline(run.report) {
+        lines.extend(wrap(&sentence, WIDTH));
+    }
+    lines.push(String::new());
+    for draft in &run.report.header.drafts {
+        lines.extend(labelled("draft", &model(draft)));
+    }
+    lines.extend(labelled("target", &model(&run.report.header.target)));
+    if !run.name.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
 /// The figures of a case, overall and by category.
-fn block(case: &CaseSummary) -> Vec<String> {
-    let metrics = &case.overall;
+fn block(shown: &ShownCase<'_>) -> Vec<String> {
+    let metrics = &shown.case.overall;
     let generations = format!("{} prompts, {} generations", metrics.prompts, metrics.generations);
     let mut lines = vec![String::new()];
-    lines.extend(labelled(&case.case, &generations));
-    for row in case_rows(case) {
-        let text = match row.note.as_str() {
-            "" => row.value,
-            note => format!("{:<VALUE$} {note}", row.value),
+    lines.extend(labelled(&shown.name, &generations));
+    for row in case_rows(shown) {
+        let (value, note) = (row.value.to_string(), row.note.to_string());
+        let text = match note.as_str() {
+            "" => value,
+            note => format!("{value:<VALUE$} {note}"),
         };
         lines.extend(labelled(&format!("  {}", row.label), &text));
     }
-    let categories = category_rows(case);
-    if !categories.is_empty() {
+    let Rows { columns, rows, .. } = tables::categories(shown);
+    if !rows.is_empty() {
         lines.push(String::new());
-        let cut = |mut row: [String; 7]| {
+        let cut = |row: Vec<Words>| {
+            let text = |own: &Words| own.to_string();
+            let mut row: Vec<String> = row[..COLUMNS].iter().map(text).collect();
             row[0] = shortened(&row[0], CATEGORY);
-            row[..COLUMNS].to_vec()
+            row
         };
-        lines.extend(grid(&CATEGORY_COLUMNS[..COLUMNS], categories.into_iter().map(cut)));
+        let names: Vec<&str> = columns[..COLUMNS].iter().map(|own| own.name).collect();
+        lines.extend(grid(&names, rows.into_iter().map(cut)));
     }
     lines
+}
+
+/// The overlap of the vocabularies, memory, prompts left out, and warnings, one a line.
+fn remarks(report: &Report) -> Vec<(&'static str, String)> {
+    let mut remarks = Vec::new();
+    for panel in &report.vocabularies {
+        let whose = match report.vocabularies.len() {
+            1 => String::new(),
+            _ => format!("{}: ", panel.draft),
+        };
+        remarks.push(("vocabulary", whose + &vocabulary(panel)));
+    }
+    let bytes = |bytes: Option<u64>| {
+        bytes.map_or_else(|| "-".to_owned(), |n| scaled(n, &["B", "KiB", "MiB", "GiB"], 1024.0))
+    };
+    let peak = &report.peak_memory_bytes;
+    let memory = format!("process {}, device {}", bytes(peak.process), bytes(peak.device));
+    remarks.push(("peak memory", memory));
+    remarks.extend(left_out(&report.header.prompts).map(|text| ("skipped", text)));
+    match report.header.prompts.truncated {
+        0 => {}
+        cut => remarks.push(("truncated", format!("{cut} prompts or later turns"))),
+    }
+    match report.header.prompts.later_turns_left_out {
+        0 => {}
+        1 => remarks.push(("later turns", "1 left out: it does not fit".to_owned())),
+        left => remarks.push(("later turns", format!("{left} left out: they do not fit"))),
+    }
+    remarks.extend(leaderboard::differences(report).map(|text| (TITLE, text)));
+    if !report.complete {
+        remarks.push(("not complete", "the run goes on; figures of the prompts so far".to_owned()));
+    }
+    remarks.extend(report.warnings.iter().map(|warning| ("warning", warning.clone())));
+    remarks
 }
 
 fn grid(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
@@ -143,7 +219,7 @@ mod tests {
     use super::*;
     use crate::bench::record::Estimate;
     use crate::report::samples::report;
-    use crate::report::{scaled, significant, speedup_in_words, whole};
+    use crate::report::{scaled, significant, whole};
 
     const TEXT: &str = "\
 llama-68m drafts for llama-3.1-8b: slem, gamma 2, temperature 0
@@ -235,16 +311,5 @@ for greedy identity. Fewer than 5 prompts give none. Prefill is timed; loading a
         assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(whole));
         assert_eq!(scaled(8_030_000_000, &["", "K", "M", "B"], 1e3), "8.03 B");
         assert_eq!(scaled(12, &["", "K", "M", "B"], 1e3), "12.0");
-    }
-
-    #[test]
-    fn the_speedup_says_what_it_shows() {
-        let words = |value, low, high| speedup_in_words(&Estimate { value, low, high });
-        let no_difference = "no difference shown (95 % interval 0.970 to 1.03)";
-        assert_eq!(words(Some(1.0), Some(0.97), Some(1.03)), no_difference);
-        assert_eq!(words(Some(1.3), Some(1.2), Some(1.4)), "faster than plain decoding");
-        assert_eq!(words(Some(0.7), Some(0.6), Some(0.8)), "slower than plain decoding");
-        assert_eq!(words(Some(1.3), None, None), "no interval, so no claim");
-        assert_eq!(words(None, None, None), "not measured");
     }
 }
