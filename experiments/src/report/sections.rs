@@ -55,10 +55,8 @@ fn warnings(runs: &[Shown<'_>]) -> Vec<Words> {
 fn comparing(view: &View<'_>) -> Vec<Section> {
     let table = |table: Table| (!table.rows.is_empty()).then_some(Block::Table(table));
     let mut sections = Vec::new();
-    let overview = [tables::overview(view), tables::spec_bench(view)];
-    let blocks: Vec<Block> = overview.into_iter().filter_map(table).collect();
-    if !blocks.is_empty() {
-        sections.push(Section::new("Cases", blocks));
+    for (title, own) in [("Cases", tables::overview(view)), (TITLE, tables::spec_bench(view))] {
+        sections.extend(table(own).map(|own| Section::new(title, vec![own])));
     }
     let mut blocks: Vec<Block> = table(tables::differences(view)).into_iter().collect();
     if !view.not_compared().is_empty() {
