@@ -8,7 +8,7 @@ use super::sections::document;
 use super::view::{Shown, View};
 use super::words::{Piece, Words};
 
-/// Tables with more rows than this break over pages.
+/// Tables of more lines than this break over pages.
 const ROWS: usize = 40;
 /// In tables with so many columns intervals stand below their figures.
 const COLUMNS: usize = 6;
@@ -42,7 +42,7 @@ pub fn page(view: &View<'_>) -> String {
             let rest = if has_figures { format!(" {settings}") } else { String::new() };
             let caption = format!("{}.{rest}", escaped(&table.caption));
             let label = format!("tab:spec-{}-{}", number + 1, place + 1);
-            let is_long = table.rows.len() > ROWS || !has_figures;
+            let is_long = height(table) > ROWS || !has_figures;
             text.push_str(&if is_long { long } else { short }(table, &caption, &label));
         }
         if section.is_detail {
@@ -112,6 +112,17 @@ fn long(table: &Table, caption: &str, label: &str) -> String {
          \\caption{{{caption}}}\\label{{{label}}}\\\\\n\\toprule\n{names}\\midrule\n\\endfirsthead\n\
          \\toprule\n{names}\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n{rows}\\end{{longtable}}}}\n"
     )
+}
+
+/// About how many lines the rows take.
+fn height(table: &Table) -> usize {
+    let has_prose = table.columns.iter().any(|own| own.kind == Kind::Prose);
+    let lines = match table.columns.len() {
+        COLUMNS.. if has_prose => 4,
+        COLUMNS.. => 2,
+        _ => 1,
+    };
+    table.rows.len() * lines
 }
 
 /// How the columns are set.
