@@ -143,7 +143,7 @@ fn remarks(run: &Shown<'_>) -> Vec<Words> {
     remarks.extend(left_out(prompts).map(|text| Words::from(format!("skipped: {text}"))));
     for (count, what) in [
         (prompts.truncated, "truncated: {} prompts or later turns"),
-        (prompts.later_turns_left_out, "later turns of conversations that did not fit: {}"),
+        (prompts.later_turns_left_out, "later turns: {} left out, which did not fit"),
     ] {
         if count > 0 {
             remarks.push(what.replace("{}", &count.to_string()).into());
