@@ -18,6 +18,7 @@ pub mod run;
 mod slot;
 pub mod spec_bench;
 pub mod summary;
+mod vocabulary;
 mod warnings;
 
 use std::path::PathBuf;

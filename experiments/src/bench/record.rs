@@ -375,6 +375,15 @@ pub struct VocabularyPanel {
     pub share_of_draft: f64,
     /// `shared` / `target_tokens`.
     pub share_of_target: f64,
+    /// Bytes of the run's prompts / tokens of the draft.
+    #[serde(default)]
+    pub draft_bytes_per_token: Option<f64>,
+    /// Bytes of the run's prompts / tokens of the target.
+    #[serde(default)]
+    pub target_bytes_per_token: Option<f64>,
+    /// E[p(M)]: the target's mass on the shared tokens, behind the beginnings of up to 16 prompts.
+    #[serde(default)]
+    pub shared_mass: Estimate,
 }
 
 impl VocabularyPanel {
@@ -388,6 +397,9 @@ impl VocabularyPanel {
             shared,
             share_of_draft: shared as f64 / draft_tokens.max(1) as f64,
             share_of_target: shared as f64 / target_tokens.max(1) as f64,
+            draft_bytes_per_token: None,
+            target_bytes_per_token: None,
+            shared_mass: Estimate::default(),
         }
     }
 }

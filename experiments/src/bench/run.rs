@@ -20,6 +20,7 @@ use super::record::{Kind, Record, Report, SCHEMA};
 use super::repetition::ends_in_repetition;
 use super::slot::{Slot, slots};
 use super::summary::{differences, summarise};
+use super::vocabulary::{count_bytes, measure_mass};
 use super::warnings::warnings;
 use crate::printer::{Printer, Progress};
 use crate::prompts::PromptFile;
@@ -47,6 +48,9 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     let (info, fitted) = fit::choose(plan, prompts, &readers, &target)?;
     let fitting = Fitting::new(plan, Reader::of(&target), &readers)?;
     let mut report = empty_report(plan, &drafts, (&target.info, Reader::of(&target)), info)?;
+    for (draft, panel) in report.vocabularies.iter_mut().enumerate() {
+        count_bytes(panel, draft, &fitted);
+    }
     report.header.run = short_hash(&report.header);
     let mut slots = slots(plan, &drafts, target.side.tokenizer.vocabulary(), &report.header);
     let cases: Vec<Case> = slots.iter().map(|slot| slot.case.clone()).collect();
@@ -333,7 +337,8 @@ impl Bench<'_> {
         }
     }
 
-    /// Times passes of the target by their number of candidates, when all else is done.
+    /// Times passes of the target by their number of candidates, when all else is done, and asks it for its
+    /// mass on the tokens that the drafts have.
     fn measure_passes(&mut self, fitted: &[Fitted]) -> Result<()> {
         let most = self.slots.iter().map(Slot::most).max().unwrap_or(0);
         let ids = fitted[0].pair().target.ids();
@@ -342,6 +347,10 @@ impl Bench<'_> {
             curve.add(candidates, seconds);
         }
         self.report.verify_curve = curve;
+        let masses = measure_mass(&self.drafts, &mut self.target, fitted, self.plan.seed)?;
+        for (panel, mass) in self.report.vocabularies.iter_mut().zip(masses) {
+            panel.shared_mass = mass;
+        }
         Ok(())
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::record::{Counts, Metrics, Seconds, VocabularyPanel};
+    use crate::bench::record::{Counts, Estimate, Metrics, Seconds, VocabularyPanel};
     use crate::report::definitions;
     use crate::report::samples::report;
     use serde::Serialize;
@@ -163,6 +163,9 @@ mod tests {
             shared: 1,
             share_of_draft: 1.0,
             share_of_target: 1.0,
+            draft_bytes_per_token: None,
+            target_bytes_per_token: None,
+            shared_mass: Estimate::default(),
         };
         let mut names = [names(Seconds::default()), names(panel)].concat();
         let plain = ["draft", "shared", "draft_tokens", "target_tokens"];

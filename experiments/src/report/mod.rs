@@ -177,6 +177,12 @@ const DEFINITIONS: &[(&str, &str)] = &[
          share_of_target divide them by the size of each",
     ),
     (
+        "shared_mass",
+        "shared_mass is E[p(M)], the target's mass at temperature 1 on the shared tokens and the end of text, as a mean \
+         over the first 32 places of up to 16 prompts; draft_bytes_per_token and target_bytes_per_token \
+         are bytes of the run's prompts over their tokens on each side",
+    ),
+    (
         "low, high",
         "95 % interval, null where fewer than five prompts inform the figure: BCa bootstrap over \
          prompts, stratified by category, a prompt with its repeats being one cluster",
@@ -258,12 +264,24 @@ pub(crate) fn model(model: &ModelInfo) -> String {
 
 /// How far the vocabularies overlap.
 pub(crate) fn vocabulary(panel: &VocabularyPanel) -> String {
-    format!(
+    let shared = format!(
         "{} tokens shared: {} of the draft's {}, {} of the target's {}",
         whole(panel.shared as u64),
         percent(panel.share_of_draft),
         whole(panel.draft_tokens as u64),
         percent(panel.share_of_target),
         whole(panel.target_tokens as u64)
-    )
+    );
+    let mass = match panel.shared_mass.value {
+        Some(_) => format!("; E[p(M)] {}", estimate(&panel.shared_mass)),
+        None => String::new(),
+    };
+    match (panel.draft_bytes_per_token, panel.target_bytes_per_token) {
+        (Some(ours), Some(theirs)) => format!(
+            "{shared}{mass}; bytes a token {} and {}",
+            significant(ours),
+            significant(theirs)
+        ),
+        _ => shared + &mass,
+    }
 }

@@ -5,8 +5,8 @@ use target::propose::siblings::Siblings;
 
 use crate::bench::case::Case;
 use crate::bench::record::{
-    CaseSettings, Header, Kind, ModelInfo, PLAIN, PeakMemory, PromptsInfo, Report, SCHEMA,
-    Settings, Skipped, VocabularyPanel,
+    CaseSettings, Estimate, Header, Kind, ModelInfo, PLAIN, PeakMemory, PromptsInfo, Report,
+    SCHEMA, Settings, Skipped, VocabularyPanel,
 };
 use crate::bench::summary::{differences, summarise, tests::records};
 use crate::statistics::Resampling;
@@ -119,6 +119,9 @@ pub(crate) fn report() -> Report {
             shared: 16_000,
             share_of_draft: 0.5,
             share_of_target: 0.124_75,
+            draft_bytes_per_token: Some(3.9),
+            target_bytes_per_token: Some(4.5),
+            shared_mass: Estimate { value: Some(0.62), low: Some(0.6), high: Some(0.64) },
         }],
         cases: summaries,
         differences: differences(&records(), &cases, resampling),

@@ -258,7 +258,7 @@ slem                      6 prompts, 6 generations
  writing         3            0.160               1.30     0.691
 
 vocabulary                16,000 tokens shared: 50.0 % of the draft's 32,000, 12.5 % of the target's
-                          128,256
+                          128,256; E[p(M)] 0.620 [0.600, 0.640]; bytes a token 3.90 and 4.50
 peak memory               process 1.50 GiB, device -
 skipped                   rag 2 too long and 1 inexpressible, qa 3 inexpressible
 warning                   the draft maps <unk> | nothing

@@ -265,6 +265,7 @@ pub(crate) fn vocabularies(run: &Shown<'_>) -> Table {
         let at = at.index(index);
         let tokens = |name: &str, value: usize| count(at.to(name), value as u64);
         let share = |name: &str, value| number(at.to(name), value, Form::Percent);
+        let rate = |name: &str, value: Option<f64>| number(at.to(name), value, Form::Significant);
         [
             panel.draft.clone().into(),
             tokens("shared", panel.shared),
@@ -272,6 +273,9 @@ pub(crate) fn vocabularies(run: &Shown<'_>) -> Table {
             share("share_of_draft", panel.share_of_draft),
             tokens("target_tokens", panel.target_tokens),
             share("share_of_target", panel.share_of_target),
+            estimate(&at.to("shared_mass"), &panel.shared_mass, Form::Significant),
+            rate("draft_bytes_per_token", panel.draft_bytes_per_token),
+            rate("target_bytes_per_token", panel.target_bytes_per_token),
         ]
     };
     let columns = [
@@ -281,6 +285,9 @@ pub(crate) fn vocabularies(run: &Shown<'_>) -> Table {
         ("shared of them", FIGURE),
         ("target's tokens", FIGURE),
         ("shared of them", FIGURE),
+        ("E[p(M)]", FIGURE),
+        ("draft's bytes a token", FIGURE),
+        ("target's", FIGURE),
     ];
     let whose = if run.name.is_empty() { String::new() } else { format!(" of {}", run.name) };
     Table::new(format!("The vocabularies{whose}"), columns, panels.map(row))

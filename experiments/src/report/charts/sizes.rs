@@ -123,7 +123,7 @@ impl Series<'_> {
         let last = self.cases.last().and_then(|own| Some((own, costs(own)?)));
         let is_by_size = (self.settings().tree.is_some()) == (self.size == Size::Nodes);
         match last {
-            Some((own, Costs { by_size, .. })) if is_by_size && !by_size.is_empty() => {
+            Some((own, Costs { by_size, .. })) if is_by_size && by_size.len() > 2 => {
                 let at = |index: usize| own.at.to("costs/by_size").index(index).to("speedup");
                 let sizes = by_size.iter().enumerate();
                 sizes.map(|(index, own)| (own.candidates, at(index), own.speedup)).collect()
