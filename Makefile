@@ -8,13 +8,14 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny notebook oracle gpu bench-train bench-peers clean libtorch
+.PHONY: help build test check fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers clean libtorch
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
 	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
 	@echo 'make notebook execute the notebook on a small run (experiments/notebooks/run.sh)'
+	@echo 'make browser  look at a report in headless Chromium (tests/browser/run.sh)'
 	@echo 'make oracle   the long tests of losslessness, and the reference implementations (tests/oracle/run.sh)'
 	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
 	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'
@@ -48,6 +49,9 @@ deny:
 # RUN: a run of your own; COPY: where the executed notebook is left.
 notebook: build
 	@experiments/notebooks/run.sh "$(RUN)" "$(COPY)"
+
+browser: build
+	@tests/browser/run.sh
 
 oracle: build
 	@tests/oracle/run.sh
