@@ -9,6 +9,7 @@ pub mod fit;
 pub mod foretold;
 pub mod greedy;
 mod header;
+mod ledger;
 pub mod paired;
 pub mod pilot;
 pub mod record;

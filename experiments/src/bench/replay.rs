@@ -9,18 +9,13 @@ use target::{Generation, Limits, Seconds};
 
 use super::case::{Case, short_hash};
 use super::drafting::Drafting;
-use super::files::RunFiles;
 use super::fit::Reader;
 use super::header::empty_report;
-use super::record::{Kind, Record, Report, SCHEMA};
-use super::repetition::ends_in_repetition;
-use super::run::{export, peak_resident_bytes};
+use super::ledger::{Ledger, Place};
+use super::record::{Record, Report};
 use super::slot::{Slot, slots};
-use super::summary::{differences, summarise};
-use super::warnings::warnings;
 use super::{CasePlan, Plan};
 use crate::printer::Printer;
-use crate::statistics::Resampling;
 use crate::trace::file::Trace;
 use crate::trace::replay::{Ready, choose};
 use crate::trace::written::Written;
@@ -50,12 +45,8 @@ pub fn run(plan: &Plan, trace: Trace, named: Option<&str>, printer: &Printer) ->
     for slot in &mut slots {
         slot.open_on_trace(plan, &drafts, written.reader())?;
     }
-    let (files, records) = match &plan.out {
-        Some(out) => RunFiles::open(out, &cases).map(|(files, kept)| (Some(files), kept))?,
-        None => (None, Vec::new()),
-    };
-    let replaying =
-        Replaying { plan, recorded, written: &written, slots, cases, records, report, files };
+    let ledger = Ledger::open(plan, cases, report)?;
+    let replaying = Replaying { plan, recorded, written: &written, slots, ledger };
     replaying.run(&texts, printer)
 }
 
@@ -76,19 +67,16 @@ struct Replaying<'a> {
     recorded: Recorded,
     written: &'a Written,
     slots: Vec<Slot>,
-    cases: Vec<Case>,
-    records: Vec<Record>,
-    report: Report,
-    files: Option<RunFiles>,
+    ledger: Ledger<'a>,
 }
 
 impl Replaying<'_> {
     fn run(mut self, texts: &[Ready], printer: &Printer) -> Result<Report> {
         let place = |own: &Record| (own.case_key.clone(), own.prompt_index, own.repeat, own.turn);
-        let known: HashSet<_> = self.records.iter().map(place).collect();
+        let known: HashSet<_> = self.ledger.records.iter().map(place).collect();
         let whole = texts.len() * self.slots.len();
         // What methods learn of their own candidates is the same as in a run with the target.
-        if self.records.len() < whole {
+        if self.ledger.records.len() < whole {
             for ready in texts.iter().cycle().take(self.plan.warmup) {
                 for slot in 0..self.slots.len() {
                     self.replay(slot, ready)?;
@@ -96,36 +84,31 @@ impl Replaying<'_> {
             }
         }
         let mut progress = printer.progress(whole as u64, "replays");
-        let mut written = self.records.len();
+        let mut written = self.ledger.records.len();
         for ready in texts {
             let text = &ready.text;
             for slot in 0..self.slots.len() {
-                let key = self.cases[slot].key.clone();
+                let key = self.slots[slot].case.key.clone();
                 if !known.contains(&(key, text.prompt_index, text.repeat, text.turn)) {
                     let generation = self.replay(slot, ready)?;
-                    self.records.push(self.record(slot, ready, generation));
+                    self.ledger.records.push(self.record(slot, ready, generation));
                 }
                 progress.advance();
             }
             if interrupt::is_asked() {
-                self.append(written)?;
-                self.refresh(false)?;
+                self.ledger.append(written)?;
+                self.ledger.refresh(false)?;
                 return Err(Interrupted::BENCH.into());
             }
-            if self.records.len() >= written + TOGETHER {
-                self.append(written)?;
-                written = self.records.len();
+            if self.ledger.records.len() >= written + TOGETHER {
+                self.ledger.append(written)?;
+                written = self.ledger.records.len();
             }
         }
         progress.finish();
-        self.append(written)?;
-        self.refresh(true)?;
-        Ok(self.report)
-    }
-
-    fn append(&mut self, begin: usize) -> Result<()> {
-        let fresh = &self.records[begin..];
-        self.files.as_mut().map_or(Ok(()), |files| files.append(fresh))
+        self.ledger.append(written)?;
+        self.ledger.refresh(true)?;
+        Ok(self.ledger.report)
     }
 
     fn replay(&mut self, slot: usize, ready: &Ready) -> Result<Generation> {
@@ -145,51 +128,16 @@ impl Replaying<'_> {
     }
 
     fn record(&self, slot: usize, ready: &Ready, generation: Generation) -> Record {
-        let Case { name, settings, key } = &self.slots[slot].case;
         let (text, pair) = (&ready.text, &ready.pairs[self.slots[slot].draft()]);
-        Record {
-            schema: SCHEMA,
-            kind: Kind::Record,
-            run: self.report.header.run.clone(),
-            case: name.clone(),
-            case_key: key.clone(),
-            draft: settings.draft.clone(),
-            method: settings.method.clone(),
-            gamma: settings.gamma,
-            tree_nodes: settings.tree.map(|tree| tree.nodes),
-            temperature: settings.temperature,
+        let place = Place {
             prompt_index: text.prompt_index,
-            prompt_id: text.prompt_id.clone(),
-            category: text.category.clone(),
+            prompt_id: &text.prompt_id,
+            category: &text.category,
             repeat: text.repeat,
             turn: text.turn,
-            note: self.report.header.note(),
-            prompt_tokens: pair.target.ids().len(),
-            draft_prompt_tokens: pair.draft.ids().len(),
-            text: String::from_utf8_lossy(&generation.bytes).into_owned(),
-            repeats_itself: ends_in_repetition(&generation.ids),
-            ids: generation.ids,
-            finish: generation.finish,
-            counts: generation.tally,
-            seconds: Seconds::default(),
-            verify_passes: generation.passes,
-            greedy: None,
-        }
-    }
-
-    /// Brings the report's figures up to date, and its files.
-    fn refresh(&mut self, complete: bool) -> Result<()> {
-        let seed = self.plan.seed;
-        let resampling = if complete { Resampling::full(seed) } else { Resampling::running(seed) };
-        let curve = &self.report.verify_curve;
-        self.report.cases = summarise(&self.records, &self.cases, curve, resampling);
-        self.report.differences = differences(&self.records, &self.cases, resampling);
-        self.report.complete = complete;
-        self.report.peak_memory_bytes.process = peak_resident_bytes();
-        self.report.warnings = warnings(&self.report, &self.records);
-        if let Some(files) = &self.files {
-            files.write(&self.report)?;
-        }
-        export(self.plan, &self.report, &self.records)
+        };
+        // A replay takes no time that would mean anything.
+        let generation = Generation { seconds: Seconds::default(), ..generation };
+        self.ledger.record(&self.slots[slot].case, (place, pair), generation)
     }
 }

@@ -12,21 +12,16 @@ use target::{Generation, Limits, PassTimes, Prompt as Pair, speculate};
 use super::Plan;
 use super::case::{Case, short_hash};
 use super::drafting::Drafting;
-use super::files::RunFiles;
 use super::fit::{self, Fate, Fitted, Fitting, Reader};
 use super::greedy::compare;
 use super::header::empty_report;
-use super::record::{Kind, Record, Report, SCHEMA};
-use super::repetition::ends_in_repetition;
+use super::ledger::{Ledger, Place};
+use super::record::{PLAIN, Record, Report};
 use super::slot::{Slot, slots};
-use super::summary::{differences, summarise};
 use super::vocabulary::{count_bytes, measure_mass};
-use super::warnings::warnings;
 use crate::printer::{Printer, Progress};
 use crate::prompts::PromptFile;
-use crate::report::view::View;
 use crate::source::Loaded;
-use crate::statistics::Resampling;
 use crate::train::interrupt::{self, Interrupted};
 
 /// How often reports are brought up to date while a run is on its way, at most.
@@ -54,14 +49,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
     report.header.run = short_hash(&report.header);
     let mut slots = slots(plan, &drafts, target.side.tokenizer.vocabulary(), &report.header);
     let cases: Vec<Case> = slots.iter().map(|slot| slot.case.clone()).collect();
-    let (files, records) = match &plan.out {
-        Some(out) => RunFiles::open(out, &cases).map(|(files, kept)| (Some(files), kept))?,
-        None => (None, Vec::new()),
-    };
-    if let Some(files) = &files {
-        files.write(&report)?;
-    }
-    export(plan, &report, &records)?;
+    let ledger = Ledger::open(plan, cases, report)?;
     for slot in &mut slots {
         slot.open(plan, &drafts, &mut target, &fitted[0])?;
     }
@@ -71,10 +59,7 @@ pub fn run(plan: &Plan, printer: &Printer) -> Result<Report> {
         target,
         fitting,
         slots,
-        cases,
-        records,
-        report,
-        files,
+        ledger,
         places: HashMap::new(),
         due: Instant::now(),
     };
@@ -89,10 +74,7 @@ struct Bench<'a> {
     target: Loaded,
     fitting: Fitting,
     slots: Vec<Slot>,
-    cases: Vec<Case>,
-    records: Vec<Record>,
-    report: Report,
-    files: Option<RunFiles>,
+    ledger: Ledger<'a>,
     /// Where the record of a case's key, a prompt, a repeat and a turn is.
     places: HashMap<(String, usize, u32, u32), usize>,
     /// When reports are to be brought up to date again.
@@ -115,7 +97,7 @@ impl Bench<'_> {
         let each: u64 =
             self.slots.iter().map(|slot| u64::from(self.plan.repeats_at(slot.temperature()))).sum();
         let turns: u64 = fitted.iter().map(|own| 1 + own.prompt.later.len() as u64).sum();
-        if (self.records.len() as u64) < each * turns {
+        if (self.ledger.records.len() as u64) < each * turns {
             self.warm_up(fitted)?;
         }
         let mut progress = printer.progress(each * turns, "generations");
@@ -132,7 +114,7 @@ impl Bench<'_> {
         progress.finish();
         self.measure_passes(fitted)?;
         self.refresh(true)?;
-        Ok(self.report)
+        Ok(self.ledger.report)
     }
 
     /// Runs the first prompts without counting them.
@@ -192,12 +174,12 @@ impl Bench<'_> {
             self.drafts.iter().map(|draft| draft.reader(Reader::of(&self.target))).collect();
         match self.fitting.fit(target, &readers, &prompt.prompt, &said)? {
             Fate::Fits { pairs, truncated } => {
-                self.report.header.prompts.truncated += usize::from(truncated);
+                self.ledger.report.header.prompts.truncated += usize::from(truncated);
                 Ok(Some(Turn { number: turn.number + 1, pairs, ..turn }))
             }
             Fate::TooLong | Fate::Inexpressible => {
                 let left = prompt.prompt.later.len() - turn.number as usize;
-                self.report.header.prompts.later_turns_left_out += left;
+                self.ledger.report.header.prompts.later_turns_left_out += left;
                 Ok(None)
             }
         }
@@ -206,13 +188,13 @@ impl Bench<'_> {
     /// The record of a case at a turn.
     fn known(&self, key: &str, prompt: &Fitted, turn: &Turn) -> Option<&Record> {
         let place = (key.to_owned(), prompt.prompt.index, turn.repeat, turn.number);
-        self.places.get(&place).map(|&index| &self.records[index])
+        self.places.get(&place).map(|&index| &self.ledger.records[index])
     }
 
     /// Takes note of where records are, from one on.
     fn remember(&mut self, begin: usize) {
         self.places.retain(|_, index| *index < begin);
-        for (index, own) in self.records.iter().enumerate().skip(begin) {
+        for (index, own) in self.ledger.records.iter().enumerate().skip(begin) {
             let place = (own.case_key.clone(), own.prompt_index, own.repeat, own.turn);
             self.places.insert(place, index);
         }
@@ -245,23 +227,21 @@ impl Bench<'_> {
             let generation = self.generate(slot, pair, key)?;
             fresh.push(self.record(slot, (prompt, turn), generation));
         }
-        let begin = self.records.len();
-        self.records.extend(fresh);
+        let begin = self.ledger.records.len();
+        self.ledger.records.extend(fresh);
         self.remember(begin);
         for turn in turns.iter().filter(|turn| turn.temperature == 0.0) {
             self.check_greedy(prompt, turn, begin)?;
         }
         // What could not be compared with plain decoding is run again another time.
-        let plain = |record: &Record| record.method == super::record::PLAIN;
+        let plain = |record: &Record| record.method == PLAIN;
         let is_whole = |own: &Record| plain(own) || own.temperature > 0.0 || own.greedy.is_some();
-        if !self.records[begin..].iter().all(is_whole) {
-            let whole: Vec<Record> = self.records.drain(begin..).filter(is_whole).collect();
-            self.records.extend(whole);
+        if !self.ledger.records[begin..].iter().all(is_whole) {
+            let whole: Vec<Record> = self.ledger.records.drain(begin..).filter(is_whole).collect();
+            self.ledger.records.extend(whole);
             self.remember(begin);
         }
-        if let Some(files) = &mut self.files {
-            files.append(&self.records[begin..])?;
-        }
+        self.ledger.append(begin)?;
         if Instant::now() >= self.due {
             self.refresh(false)?;
         }
@@ -276,7 +256,7 @@ impl Bench<'_> {
             return Ok(());
         };
         let text = turn.pairs[0].target.ids();
-        for record in &mut self.records[fresh..] {
+        for record in &mut self.ledger.records[fresh..] {
             if record.temperature == 0.0 && record.case_key != key && record.turn == turn.number {
                 record.greedy = Some(compare(&mut self.target.side, text, &plain, &record.ids)?);
             }
@@ -305,36 +285,15 @@ impl Bench<'_> {
         (prompt, turn): (&Fitted, &Turn),
         generation: Generation,
     ) -> Record {
-        let Case { name, settings, key } = &self.slots[slot].case;
         let pair = &turn.pairs[self.slots[slot].draft()];
-        Record {
-            schema: SCHEMA,
-            kind: Kind::Record,
-            run: self.report.header.run.clone(),
-            case: name.clone(),
-            case_key: key.clone(),
-            draft: settings.draft.clone(),
-            method: settings.method.clone(),
-            gamma: settings.gamma,
-            tree_nodes: settings.tree.map(|tree| tree.nodes),
-            temperature: settings.temperature,
+        let place = Place {
             prompt_index: prompt.prompt.index,
-            prompt_id: prompt.prompt.id.clone(),
-            category: prompt.prompt.category.clone(),
+            prompt_id: &prompt.prompt.id,
+            category: &prompt.prompt.category,
             repeat: turn.repeat,
             turn: turn.number,
-            note: self.report.header.note(),
-            prompt_tokens: pair.target.ids().len(),
-            draft_prompt_tokens: pair.draft.ids().len(),
-            text: String::from_utf8_lossy(&generation.bytes).into_owned(),
-            repeats_itself: ends_in_repetition(&generation.ids),
-            ids: generation.ids,
-            finish: generation.finish,
-            counts: generation.tally,
-            seconds: generation.seconds,
-            verify_passes: generation.passes,
-            greedy: None,
-        }
+        };
+        self.ledger.record(&self.slots[slot].case, (place, pair), generation)
     }
 
     /// Times passes of the target by their number of candidates, when all else is done, and asks it for its
@@ -346,9 +305,9 @@ impl Bench<'_> {
         for (candidates, seconds) in measure(&mut self.target.side, ids, most)? {
             curve.add(candidates, seconds);
         }
-        self.report.verify_curve = curve;
+        self.ledger.report.verify_curve = curve;
         let masses = measure_mass(&self.drafts, &mut self.target, fitted, self.plan.seed)?;
-        for (panel, mass) in self.report.vocabularies.iter_mut().zip(masses) {
+        for (panel, mass) in self.ledger.report.vocabularies.iter_mut().zip(masses) {
             panel.shared_mass = mass;
         }
         Ok(())
@@ -356,32 +315,9 @@ impl Bench<'_> {
 
     /// Brings the report's figures up to date, and its files.
     fn refresh(&mut self, complete: bool) -> Result<()> {
-        let (begin, seed) = (Instant::now(), self.plan.seed);
-        let resampling = if complete { Resampling::full(seed) } else { Resampling::running(seed) };
-        let curve = &self.report.verify_curve;
-        self.report.cases = summarise(&self.records, &self.cases, curve, resampling);
-        self.report.differences = differences(&self.records, &self.cases, resampling);
-        self.report.complete = complete;
-        self.report.peak_memory_bytes.process = peak_resident_bytes();
-        self.report.warnings = warnings(&self.report, &self.records);
-        if let Some(files) = &self.files {
-            files.write(&self.report)?;
-        }
-        export(self.plan, &self.report, &self.records)?;
+        let begin = Instant::now();
+        self.ledger.refresh(complete)?;
         self.due = Instant::now() + REFRESH.max(begin.elapsed() * REFRESH_SHARE);
         Ok(())
     }
-}
-
-/// Replaces the files that the report is written to besides.
-pub(super) fn export(plan: &Plan, report: &Report, records: &[Record]) -> Result<()> {
-    let view = View::of(report);
-    plan.exports.iter().try_for_each(|export| export.write(&view, &[records]))
-}
-
-/// The largest resident set of this process so far, mapped pages included.
-pub(super) fn peak_resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
