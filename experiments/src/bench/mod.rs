@@ -4,6 +4,7 @@ pub mod amount;
 pub mod case;
 pub mod compare;
 pub mod drafting;
+pub mod figures;
 pub mod files;
 pub mod fit;
 pub mod foretold;
