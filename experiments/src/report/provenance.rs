@@ -59,7 +59,7 @@ pub(crate) fn provenance(report: &Report) -> Vec<[String; 2]> {
         (
             "device",
             format!(
-                "{} ({}), {}, {} threads",
+                "{} ({}), {}, {} threads, operator by operator (no CUDA graphs)",
                 header.device, header.processor, header.dtype, header.threads
             ),
         ),

@@ -13,6 +13,11 @@ use crate::bench::record::PromptsInfo;
 use crate::questions::TITLE;
 use crate::statistics::FEWEST_CLUSTERS;
 
+/// What speaks for losslessness beside the greedy identity of this run.
+const LOSSLESS: &str = "losslessness above temperature 0 is a matter of the rules, which the project's tests \
+                        enumerate to 1e-9 and test by chi-square; `spec eval --lossless` tests a pair of \
+                        one's own by ids of the same seed and a chi-square test of first tokens";
+
 /// The whole document.
 pub(crate) fn document(view: &View<'_>) -> Document {
     let runs = view.runs();
@@ -111,6 +116,7 @@ fn of_a_run(run: &Shown<'_>) -> Vec<Section> {
     }
     let mut list = remarks(run);
     list.push(method_note(run));
+    list.push(LOSSLESS.into());
     blocks.push(Block::List(list));
     let rows = provenance(run.report).into_iter();
     let rows = rows.map(|[name, value]| [Words::from(name), Words::from(value)]);
