@@ -46,8 +46,8 @@ fn is_tie(target: &mut Side, prompt: &Prompt, ours: &[u32], theirs: &[u32]) -> b
     (logits[ours[at] as usize] - logits[theirs[at] as usize]).abs() < TIE_MARGIN
 }
 
-/// Prompts for methods that read several texts at once, outside `make oracle`.
-const FEWER: usize = 12;
+/// Prompts of a pair outside `make oracle`: for methods that read several texts at once, and for others.
+const FEWER: [usize; 2] = [12, 25];
 
 /// Runs all methods of a pair and compares with plain decoding.
 fn check(draft: &Path, target: &Path, prompts: &[String], max_new: usize, sampled: usize) {
@@ -72,8 +72,9 @@ fn check(draft: &Path, target: &Path, prompts: &[String], max_new: usize, sample
         let mut proposer = method.proposer(draft, &target, settings).unwrap();
         let (mut ties, mut accepted) = (0, 0);
         // Many passes of a small draft take their time.
-        let all = shared::is_oracle() || !method.reads_many();
-        let count = if all { prompts.len() } else { prompts.len().min(FEWER) };
+        let fewer = FEWER[usize::from(!method.reads_many())];
+        let most = if shared::is_oracle() { prompts.len() } else { fewer };
+        let count = prompts.len().min(most);
         for (index, prompt) in prompts.iter().take(count).enumerate() {
             if plain.len() == index {
                 plain.push(run(&mut target, &mut Nothing, prompt, &greedy, index).unwrap().ids);
@@ -88,7 +89,7 @@ fn check(draft: &Path, target: &Path, prompts: &[String], max_new: usize, sample
         eprintln!("{method}: {count} prompts, {accepted} accepted, {ties} ties");
         assert!(accepted > 0 && ties * 10 <= count);
         if method == Method::Slem {
-            for (index, prompt) in prompts.iter().take(sampled).enumerate() {
+            for (index, prompt) in prompts.iter().take(sampled.min(most)).enumerate() {
                 let plain = run(&mut target, &mut Nothing, prompt, &sampling, index).unwrap();
                 let found = run(&mut target, proposer.as_mut(), prompt, &sampling, index).unwrap();
                 assert_eq!(plain.ids, found.ids, "sampled text of prompt {index}");
