@@ -52,7 +52,7 @@ impl Measured<'_> {
         let predicted = length * target / (verify / steps + drafting + overhead);
         let mut by_size = self.by_size([target, drafting, overhead]);
         if by_size.is_empty() {
-            let candidates = self.settings.tree.map_or(self.settings.gamma, |tree| tree.nodes);
+            let candidates = self.settings.most();
             let whole = SizeSpeedup { candidates, speedup: predicted };
             by_size = vec![SizeSpeedup { candidates: 0, speedup: 1.0 }, whole];
         }
@@ -66,7 +66,7 @@ impl Measured<'_> {
             cost_ratio: draft / target,
             alpha,
             measured: self.speedup,
-            leviathan: self.is_chain().then(|| {
+            leviathan: self.settings.is_chain().then(|| {
                 let gamma = self.settings.gamma;
                 leviathan(alpha, gamma, draft / target)
             }),
@@ -76,15 +76,11 @@ impl Measured<'_> {
         })
     }
 
-    fn is_chain(&self) -> bool {
-        self.settings.siblings.count == Some(1) && self.settings.method != "tree"
-    }
-
     /// Speed-ups for fewer candidates than the case had: the first so many of a chain, or of a tree that
     /// orders them by their chance. Empty where the order is another one.
     fn by_size(&self, [target, drafting, overhead]: [f64; 3]) -> Vec<SizeSpeedup> {
         let steps = self.counts.steps() as f64;
-        let (accepted, most) = if self.is_chain() {
+        let (accepted, most) = if self.settings.is_chain() {
             (&self.counts.acceptance_by_position, self.counts.proposed_by_position.len())
         } else if self.settings.method == "tree" {
             let most = self.settings.tree.map_or(0, |tree| tree.nodes);
@@ -97,7 +93,8 @@ impl Measured<'_> {
         for candidates in 1..=most {
             tokens += accepted.get(candidates - 1).map_or(0.0, |&count| count as f64 / steps);
             // A chain that is shorter is drafted in fewer passes; a tree that is smaller is not.
-            let share = if self.is_chain() { candidates as f64 / most as f64 } else { 1.0 };
+            let share =
+                if self.settings.is_chain() { candidates as f64 / most as f64 } else { 1.0 };
             let cost = self.pass(candidates, target) + drafting * share + overhead;
             found.push(SizeSpeedup { candidates, speedup: tokens * target / cost });
         }

@@ -14,16 +14,14 @@ use crate::doctor::torch_version;
 use crate::provenance::{command_line, git_commit, now, processor};
 use crate::report;
 
-/// What a case's records call each draft: its name, or what was typed where names are the same.
-fn labels(header: &Header, typed: &[&str]) -> Vec<String> {
-    let is_taken = |name: &str| header.drafts.iter().filter(|own| own.name == name).count() > 1;
-    let own = header.drafts.iter().zip(typed);
-    own.map(
-        |(model, typed)| {
-            if is_taken(&model.name) { (*typed).to_owned() } else { model.name.clone() }
-        },
-    )
-    .collect()
+/// Gives drafts of the same name the one that was typed, by which a case's records tell them apart.
+fn tell_apart(drafts: &mut [ModelInfo], typed: &[&str]) {
+    let names: Vec<String> = drafts.iter().map(|own| own.name.clone()).collect();
+    for (draft, typed) in drafts.iter_mut().zip(typed) {
+        if names.iter().filter(|name| **name == draft.name).count() > 1 {
+            (*typed).clone_into(&mut draft.name);
+        }
+    }
 }
 
 /// The report of a run that begins now. Its drafts have the names that records call them by.
@@ -34,6 +32,7 @@ pub(super) fn empty_report(
     prompts: PromptsInfo,
 ) -> Result<Report> {
     let mut infos = drafts.iter().map(|draft| draft.info(target)).collect::<Result<Vec<_>>>()?;
+    tell_apart(&mut infos, &plan.drafts());
     let header = Header {
         run: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -52,9 +51,6 @@ pub(super) fn empty_report(
         prompts,
         trace: None,
     };
-    for (info, label) in infos.iter_mut().zip(labels(&header, &plan.drafts())) {
-        info.name = label;
-    }
     let theirs = reader.tokenizer.vocabulary();
     let panels = drafts.iter().zip(&infos).map(|(draft, info)| {
         let ours = draft.reader(reader).tokenizer.vocabulary();
@@ -71,7 +67,7 @@ pub(super) fn empty_report(
         verify_curve: PassTimes::default(),
         warnings: Vec::new(),
         peak_memory_bytes: PeakMemory { process: None, device: None },
-        header: Header { drafts: infos, ..header },
+        header,
     })
 }
 

@@ -26,8 +26,8 @@ pub const FIGURES: [&str; 4] =
 /// Sums of each prompt of a case, and its category.
 pub type Sums = BTreeMap<usize, (String, [f64; COLUMNS])>;
 
-/// What tells the generations of a prompt apart.
-fn place(record: &Record) -> (usize, u32, u32, u64) {
+/// What a generation and its counterpart in another case have in common.
+pub(super) fn place(record: &Record) -> (usize, u32, u32, u64) {
     (record.prompt_index, record.repeat, record.turn, record.temperature.to_bits())
 }
 

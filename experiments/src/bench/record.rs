@@ -286,6 +286,16 @@ impl CaseSettings {
         }
     }
 
+    /// Whether each candidate stands behind the one before it.
+    pub fn is_chain(&self) -> bool {
+        self.siblings.count == Some(1) && self.method != "tree"
+    }
+
+    /// Candidates of a round, at most.
+    pub fn most(&self) -> usize {
+        self.tree.filter(|_| !self.is_chain()).map_or(self.gamma, |tree| tree.nodes)
+    }
+
     /// Whether it decodes with the target alone.
     pub fn is_plain(&self) -> bool {
         self.method == PLAIN

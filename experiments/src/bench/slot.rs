@@ -101,8 +101,6 @@ impl Slot {
 
     /// Candidates of a round, at most.
     pub(super) fn most(&self) -> usize {
-        let settings = &self.case.settings;
-        let several = settings.siblings.count != Some(1) || settings.method == "tree";
-        settings.tree.filter(|_| several).map_or(settings.gamma, |tree| tree.nodes)
+        self.case.settings.most()
     }
 }

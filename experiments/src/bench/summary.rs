@@ -148,7 +148,7 @@ fn prompts<'a>(records: &'a [Record], case: &str) -> BTreeMap<usize, Prompt<'a>>
     let plain: HashMap<_, _> = records
         .iter()
         .filter(|record| record.method == PLAIN)
-        .map(|record| (counterpart(record), record))
+        .map(|record| (paired::place(record), record))
         .collect();
     let mut prompts = BTreeMap::new();
     for record in records.iter().filter(|record| record.case == case) {
@@ -158,14 +158,9 @@ fn prompts<'a>(records: &'a [Record], case: &str) -> BTreeMap<usize, Prompt<'a>>
             pairs: Vec::new(),
         });
         prompt.own.push(record);
-        prompt.pairs.extend(plain.get(&counterpart(record)).map(|plain| (record, *plain)));
+        prompt.pairs.extend(plain.get(&paired::place(record)).map(|plain| (record, *plain)));
     }
     prompts
-}
-
-/// What a generation and its plain counterpart have in common.
-fn counterpart(record: &Record) -> (usize, u32, u32, u64) {
-    (record.prompt_index, record.repeat, record.turn, record.temperature.to_bits())
 }
 
 /// The figures of some prompts, and the speed-up of decoding alone.
