@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Makes a page of a small run and looks at it in headless Chromium (report.py). Where CI is set and there is
-# no Chromium, it is installed with apt-get first; elsewhere the look is skipped, and says so.
+# no Chromium or no font (without one Chromium draws no text, and dies of it), they are installed with apt-get
+# first; elsewhere the look is skipped, and says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-if [ -n "${CI:-}" ] && ! command -v chromium >/dev/null && command -v apt-get >/dev/null; then
-    { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } >/dev/null 2>&1 ||
-        echo "browser: chromium could not be installed"
+if [ -n "${CI:-}" ] && command -v apt-get >/dev/null &&
+    { ! command -v chromium >/dev/null || [ -z "$(fc-list 2>/dev/null)" ]; }; then
+    { apt-get update -q && apt-get install -qy --no-install-recommends chromium fontconfig fonts-dejavu-core; } \
+        >/dev/null 2>&1 || echo "browser: Chromium and a font could not be installed"
 fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
