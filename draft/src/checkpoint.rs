@@ -20,6 +20,8 @@ use crate::device::Compute;
 use crate::error::ModelError;
 use quantised::SCALE;
 
+pub(crate) use quantised::rounded_row;
+
 pub use write::Stored as StoredAs;
 pub(crate) use write::{Part, write};
 
@@ -212,6 +214,50 @@ impl Checkpoint {
         Ok(whole)
     }
 
+    /// Reads a tensor row by row in 32-bit floats; a vector is one row.
+    pub(crate) fn read_rows(&self, name: &str, each: &mut dyn FnMut(usize, &[f32])) {
+        let stored = &self.tensors[name];
+        let map = &self.files[stored.file].map;
+        let columns = stored.shape.last().copied().unwrap_or(1).max(1);
+        let scales = match stored.dtype {
+            Dtype::I8 => self.floats(&format!("{name}{SCALE}")),
+            _ => Vec::new(),
+        };
+        let size = stored.dtype.bitsize() / 8;
+        let mut values = vec![0f32; columns];
+        let mut read = stored.bytes.start;
+        for (row, bytes) in map[stored.bytes.clone()].chunks_exact(columns * size).enumerate() {
+            match stored.dtype {
+                Dtype::F16 => {
+                    widen(bytes, &mut values, |own| half::f16::from_le_bytes(own).to_f32());
+                }
+                Dtype::BF16 => {
+                    widen(bytes, &mut values, |own| half::bf16::from_le_bytes(own).to_f32());
+                }
+                Dtype::I8 => {
+                    let scale = scales[row];
+                    widen(bytes, &mut values, |[own]: [u8; 1]| {
+                        f32::from(own.cast_signed()) * scale
+                    });
+                }
+                _ => widen(bytes, &mut values, f32::from_le_bytes),
+            }
+            each(row, &values);
+            let end = stored.bytes.start + (row + 1) * columns * size;
+            if end - read >= PIECE {
+                release(map, end);
+                read = end;
+            }
+        }
+    }
+
+    /// A stored tensor of 32-bit floats.
+    fn floats(&self, name: &str) -> Vec<f32> {
+        let own = &self.tensors[name];
+        let bytes = self.files[own.file].map[own.bytes.clone()].chunks_exact(4);
+        bytes.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
+    }
+
     /// Copies a stored tensor behind the first elements of `flat`, and gives how many it has.
     fn copy(&self, stored: &Stored, flat: &Tensor, first: i64) -> Result<i64, ModelError> {
         let map = &self.files[stored.file].map;
@@ -238,11 +284,7 @@ impl Checkpoint {
         first: i64,
     ) -> Result<i64, ModelError> {
         let map = &self.files[stored.file].map;
-        let own = &self.tensors[&format!("{name}{SCALE}")];
-        let scales: Vec<f32> = self.files[own.file].map[own.bytes.clone()]
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect();
+        let scales = self.floats(&format!("{name}{SCALE}"));
         let columns = stored.shape[1].max(1);
         let rows = (PIECE / columns).max(1);
         let (mut copied, mut at) = (0, stored.bytes.start);
@@ -256,6 +298,12 @@ impl Checkpoint {
             copied += count;
         }
         Ok(copied)
+    }
+}
+
+fn widen<const SIZE: usize>(bytes: &[u8], values: &mut [f32], value: impl Fn([u8; SIZE]) -> f32) {
+    for (own, bytes) in values.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
+        *own = value(*bytes);
     }
 }
 

@@ -7,21 +7,36 @@ use tch::{Cuda, Device, Kind};
 
 use crate::error::ModelError;
 
+/// What runs a model's passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The fastest that can run the model.
+    #[default]
+    Auto,
+    /// libtorch, operator by operator.
+    Libtorch,
+    /// This project's own engine for the CPU ([`crate::engine`]).
+    Native,
+}
+
 /// The device and element type of a model's arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Compute {
     /// Where tensors live.
     pub device: Device,
-    /// Element type of weights and activations.
+    /// Element type of weights, and in libtorch of activations; `Int8` is 8-bit weights with a scale for
+    /// each row.
     pub kind: Kind,
+    /// What runs passes.
+    pub engine: Engine,
 }
 
 impl Compute {
     /// 32-bit floats on the CPU.
-    pub const CPU: Self = Self { device: Device::Cpu, kind: Kind::Float };
+    pub const CPU: Self = Self { device: Device::Cpu, kind: Kind::Float, engine: Engine::Auto };
 
-    /// Reads `cpu`, `cuda` or `cuda:N`, and `fp32`, `bf16` or `fp16` (by default fp32 on the CPU and
-    /// bf16 on CUDA). A device that is asked for and cannot be used is an error, never a fall-back.
+    /// Reads `cpu`, `cuda` or `cuda:N`, and `fp32`, `bf16`, `fp16` or `int8` (by default fp32 on the CPU
+    /// and bf16 on CUDA). A device that is asked for and cannot be used is an error, never a fall-back.
     pub fn parse(device: &str, dtype: Option<&str>) -> Result<Self, ModelError> {
         let device = match device {
             "cpu" => Device::Cpu,
@@ -40,13 +55,33 @@ impl Compute {
             None | Some("fp32") => Kind::Float,
             Some("bf16") => Kind::BFloat16,
             Some("fp16") => Kind::Half,
+            Some("int8") if device == Device::Cpu => Kind::Int8,
+            Some("int8") => {
+                let reason = "int8 runs on the CPU alone; use --dtype bf16 on a GPU";
+                return Err(ModelError::Device(reason.to_owned()));
+            }
             Some(other) => {
                 return Err(ModelError::Device(format!(
-                    "unknown dtype `{other}`; dtypes are fp32, bf16, fp16"
+                    "unknown dtype `{other}`; dtypes are fp32, bf16, fp16, int8"
                 )));
             }
         };
-        Ok(Self { device, kind })
+        Ok(Self { device, kind, engine: Engine::Auto })
+    }
+
+    /// The same with another engine.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// What was asked to run passes: `auto`, `libtorch` or `native`.
+    pub fn engine_name(self) -> &'static str {
+        match self.engine {
+            Engine::Auto => "auto",
+            Engine::Libtorch => "libtorch",
+            Engine::Native => "native",
+        }
     }
 
     /// `cpu` or `cuda:N`.
@@ -57,11 +92,12 @@ impl Compute {
         }
     }
 
-    /// `fp32` or `bf16`.
+    /// `fp32`, `bf16`, `fp16` or `int8`.
     pub fn dtype_name(self) -> &'static str {
         match self.kind {
             Kind::BFloat16 => "bf16",
             Kind::Half => "fp16",
+            Kind::Int8 => "int8",
             _ => "fp32",
         }
     }

@@ -83,6 +83,14 @@ pub enum ModelError {
     /// A device that was asked for and is not there.
     #[error("{0}")]
     Device(String),
+    /// No memory for a model's weights.
+    #[error("no memory for {bytes} bytes of weights ({source}); use a narrower --dtype")]
+    Memory {
+        /// Bytes asked for.
+        bytes: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// More positions than the model has.
     #[error("{wanted} positions are more than the model's context of {context}")]
     Context {

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod checkpoint;
 pub mod config;
 pub mod device;
+pub mod engine;
 pub mod error;
 pub mod generate;
 pub mod language_model;
@@ -19,7 +20,7 @@ pub mod sampling;
 pub mod session;
 pub mod train;
 
-pub use device::Compute;
+pub use device::{Compute, Engine};
 pub use error::ModelError;
 pub use language_model::{LanguageModel, Logits, Wanted};
 pub use law::Law;

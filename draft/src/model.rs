@@ -16,9 +16,12 @@ mod texts;
 
 use std::path::Path;
 
+use tch::{Device, Kind};
+
 use crate::checkpoint::Checkpoint;
-use crate::config::{ModelConfig, Shape};
-use crate::device::Compute;
+use crate::config::{LlamaConfig, ModelConfig, Shape};
+use crate::device::{Compute, Engine};
+use crate::engine::{Format, Native};
 use crate::error::ModelError;
 use crate::language_model::LanguageModel;
 use network::Network;
@@ -44,12 +47,45 @@ impl Model {
         let config = ModelConfig::read(folder)?;
         let checkpoint = Checkpoint::open(folder, &config.shape.tensors())?;
         let parameters = config.shape.parameters();
+        if let Some((llama, format)) = native(&config.shape, compute)? {
+            let threads = tch::get_num_threads().max(1) as usize;
+            let network = Box::new(Native::load(llama, &checkpoint, format, threads)?);
+            return Ok(Self { config, parameters, network });
+        }
         let weights = Placed { checkpoint: &checkpoint, device: compute.device };
         let _guard = tch::no_grad_guard();
         let epsilon = config.shape.decoder().norm_epsilon;
         let stack = stack(&config.shape, Loader::new(&weights, compute.kind, epsilon))?;
         let network = Box::new(Network::new(&config.shape, stack, compute));
         Ok(Self { config, parameters, network })
+    }
+}
+
+/// What this project's own engine needs to run a model; `None` where libtorch is to run it.
+fn native(shape: &Shape, compute: Compute) -> Result<Option<(&LlamaConfig, Format)>, ModelError> {
+    let format = match compute.kind {
+        Kind::Float => Some(Format::Fp32),
+        Kind::Half => Some(Format::Fp16),
+        Kind::BFloat16 => Some(Format::Bf16),
+        Kind::Int8 => Some(Format::Int8),
+        _ => None,
+    };
+    let can = match (shape, format) {
+        (Shape::Llama(config), Some(format)) if compute.device == Device::Cpu => {
+            Some((config, format))
+        }
+        _ => None,
+    };
+    let refuse = |reason: &str| Err(ModelError::Device(reason.to_owned()));
+    match (compute.engine, can) {
+        (Engine::Auto | Engine::Native, Some(can)) => Ok(Some(can)),
+        (Engine::Native, None) => refuse(
+            "the native engine runs models of Llama's architecture on the CPU; use --engine auto",
+        ),
+        _ if compute.kind == Kind::Int8 => refuse(
+            "int8 is for models of Llama's architecture by the native engine; use --dtype fp32",
+        ),
+        _ => Ok(None),
     }
 }
 
@@ -61,7 +97,7 @@ struct Placed<'a> {
 
 impl Weights for Placed<'_> {
     fn stack(&self, names: &[String], kind: tch::Kind) -> Result<tch::Tensor, ModelError> {
-        self.checkpoint.stack(names, Compute { kind, device: self.device })
+        self.checkpoint.stack(names, Compute { kind, device: self.device, ..Compute::CPU })
     }
 }
 

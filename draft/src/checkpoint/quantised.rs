@@ -11,12 +11,18 @@ const LARGEST: f32 = 127.0;
 pub(super) fn quantise(values: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
     let (mut numbers, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks(columns) {
-        let largest = row.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-        let scale = if largest > 0.0 { largest / LARGEST } else { 1.0 };
-        numbers.extend(row.iter().map(|value| (value / scale).round() as i8));
+        let (own, scale) = rounded_row(row);
+        numbers.extend(own);
         scales.push(scale);
     }
     (numbers, scales)
+}
+
+/// The whole numbers of one row, and its scale.
+pub(crate) fn rounded_row(row: &[f32]) -> (Vec<i8>, f32) {
+    let largest = row.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let scale = if largest > 0.0 { largest / LARGEST } else { 1.0 };
+    (row.iter().map(|value| (value / scale).round() as i8).collect(), scale)
 }
 
 /// The values that whole numbers of rows of `columns` stand for.

@@ -158,7 +158,7 @@ impl Checkpoint {
             count => format!("model-{:05}-of-{count:05}.safetensors", index + 1),
         };
         let (mut places, mut total) = (BTreeMap::new(), 0);
-        let compute = Compute { kind: Kind::Float, device: Device::Cpu };
+        let compute = Compute::CPU;
         for (index, names) in files.iter().enumerate() {
             let mut parts = Vec::new();
             for tensor in names {

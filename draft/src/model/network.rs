@@ -35,7 +35,7 @@ pub(super) struct Network {
 impl Network {
     /// A model that has read nothing.
     pub(super) fn new(shape: &Shape, stack: Stack, compute: Compute) -> Self {
-        let (sizes, Compute { kind, device }) = (shape.decoder().clone(), compute);
+        let (sizes, Compute { kind, device, .. }) = (shape.decoder().clone(), compute);
         let (window, delta) = match shape {
             Shape::Llama(config) => (config.window, DeltaConfig::default()),
             Shape::Qwen35(config) => (None, config.delta),
@@ -97,7 +97,7 @@ impl Network {
     /// Runs the layers on ids behind the cached ones and gives the stream `[n, hidden]`.
     fn pass(&mut self, ids: &[u32], tree: Option<Tree<'_>>) -> Result<Tensor, ModelError> {
         let _guard = tch::no_grad_guard();
-        let Compute { kind, device } = self.compute;
+        let Compute { kind, device, .. } = self.compute;
         let (past, count) = (self.cache.length(), ids.len());
         self.cache.reserve(count);
         let positions =

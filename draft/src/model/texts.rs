@@ -60,6 +60,10 @@ impl Texts {
             let path = folder.join("config.json");
             return Err(ModelError::Config { path, reason: reason.to_owned() });
         };
+        if compute.kind == Kind::Int8 {
+            let reason = "many texts at once are not read in int8; use --dtype fp32";
+            return Err(ModelError::Device(reason.to_owned()));
+        }
         let sizes = config.shape.decoder();
         let checkpoint = Checkpoint::open(folder, &config.shape.tensors())?;
         let weights = Placed { checkpoint: &checkpoint, device: compute.device };

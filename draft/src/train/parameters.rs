@@ -96,7 +96,8 @@ impl Parameters {
         let checkpoint = Checkpoint::open(folder, &shape.tensors())?;
         let _guard = tch::no_grad_guard();
         for (name, (_, view)) in &parameters.places {
-            let stored = checkpoint.tensor(name, Compute { kind: Kind::Float, device })?;
+            let stored =
+                checkpoint.tensor(name, Compute { kind: Kind::Float, device, ..Compute::CPU })?;
             view.shallow_clone().f_copy_(&stored)?;
         }
         Ok(parameters)

@@ -67,7 +67,7 @@ struct Decisive<'a> {
     models: Vec<[&'a Option<String>; 2]>,
     prompts: &'a str,
     trace: Option<&'a str>,
-    machine: (&'a str, &'a str, usize, &'a str),
+    machine: (&'a str, &'a str, &'a str, usize, &'a str),
     seed: u64,
 }
 
@@ -83,10 +83,15 @@ fn key(settings: &CaseSettings, header: &Header) -> String {
         models: models.map(|model| [&model.weights_sha256, &model.tokenizer_sha256]).collect(),
         prompts: &header.prompts.sha256,
         trace: header.trace.as_ref().map(|trace| trace.sha256.as_str()),
-        machine: (&header.device, &header.dtype, header.threads, &header.torch),
+        machine: machine(header),
         seed: header.seed,
     };
     short_hash(&decisive)
+}
+
+/// What models compute on and with.
+fn machine(header: &Header) -> (&str, &str, &str, usize, &str) {
+    (&header.device, &header.dtype, &header.engine, header.threads, &header.torch)
 }
 
 /// The first half of the SHA-256 of a value's JSON.

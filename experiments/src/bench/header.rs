@@ -43,6 +43,7 @@ pub(super) fn empty_report(
         device: plan.compute.device_name(),
         processor: processor(),
         dtype: plan.compute.dtype_name().to_owned(),
+        engine: plan.compute.engine_name().to_owned(),
         threads: tch::get_num_threads() as usize,
         torch: torch_version(),
         drafts: infos.clone(),

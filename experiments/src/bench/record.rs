@@ -168,6 +168,10 @@ pub struct Header {
     pub processor: String,
     /// Number format of the models.
     pub dtype: String,
+    /// What runs passes, as asked for: `auto` is `native` for models of Llama's architecture on a CPU, and
+    /// `libtorch` for all others.
+    #[serde(default)]
+    pub engine: String,
     /// CPU threads.
     pub threads: usize,
     /// Version of libtorch.

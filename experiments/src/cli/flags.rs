@@ -5,7 +5,7 @@ use std::rc::Rc;
 use align::Tokenizer;
 use anyhow::{Result, bail};
 use draft::device::load_cuda_library;
-use draft::{Compute, Sampling};
+use draft::{Compute, Engine, Sampling};
 
 use crate::bench::fit;
 use crate::data::downloads::{Downloads, Size, UNASKED};
@@ -117,9 +117,21 @@ pub struct DeviceFlags {
 pub struct ComputeFlags {
     #[command(flatten)]
     device: DeviceFlags,
-    /// fp32, bf16 or fp16 [default: fp32 on the CPU, bf16 on CUDA].
+    /// fp32, bf16, fp16 or int8 (weights; on the CPU alone) [default: fp32 on the CPU, bf16 on CUDA].
     #[arg(long)]
     dtype: Option<String>,
+    /// What runs passes: native is this program's own, for models of Llama's architecture on the CPU; auto
+    /// takes it where it can.
+    #[arg(long, value_enum, default_value_t = EngineFlag::Auto)]
+    engine: EngineFlag,
+}
+
+/// What runs passes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum EngineFlag {
+    Auto,
+    Libtorch,
+    Native,
 }
 
 impl DeviceFlags {
@@ -146,7 +158,12 @@ impl ComputeFlags {
 
     /// Makes the device ready.
     pub fn set_up(&self) -> Result<Compute> {
-        self.device.set_up(self.dtype.as_deref())
+        let engine = match self.engine {
+            EngineFlag::Auto => Engine::Auto,
+            EngineFlag::Libtorch => Engine::Libtorch,
+            EngineFlag::Native => Engine::Native,
+        };
+        Ok(self.device.set_up(self.dtype.as_deref())?.with_engine(engine))
     }
 }
 

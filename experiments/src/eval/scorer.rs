@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use draft::config::Shape;
 use draft::model::{Passage, Score, Texts, score_alone};
-use draft::{Compute, LanguageModel, Model};
+use draft::{Compute, Engine, LanguageModel, Model};
 use serde::Serialize;
 
 use crate::source::Described;
@@ -52,7 +52,9 @@ impl Scorer {
     /// Loads the weights of a model.
     pub fn load(model: &Described, compute: Compute) -> Result<Self> {
         let load = || -> Result<Reader> {
-            Ok(if Texts::context_of(&model.config.shape).is_some() {
+            let reads_many = Texts::context_of(&model.config.shape).is_some();
+            let is_native = compute.kind == tch::Kind::Int8 || compute.engine == Engine::Native;
+            Ok(if reads_many && !is_native {
                 Reader::Many(Box::new(Texts::load(&model.located.folder, compute)?))
             } else {
                 Reader::Alone(Model::load(&model.located.folder, compute)?.network)

@@ -59,8 +59,8 @@ pub(crate) fn provenance(report: &Report) -> Vec<[String; 2]> {
         (
             "device",
             format!(
-                "{} ({}), {}, {} threads, operator by operator (no CUDA graphs)",
-                header.device, header.processor, header.dtype, header.threads
+                "{} ({}), {}, {} threads, engine {}",
+                header.device, header.processor, header.dtype, header.threads, header.engine
             ),
         ),
         ("torch", header.torch.clone()),

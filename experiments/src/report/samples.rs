@@ -71,6 +71,7 @@ pub(crate) fn header() -> Header {
         device: "cpu".to_owned(),
         processor: "a processor".to_owned(),
         dtype: "float32".to_owned(),
+        engine: "auto".to_owned(),
         threads: 2,
         torch: "2.9".to_owned(),
         drafts: vec![model("llama-68m", 68_030_000, 32_000)],

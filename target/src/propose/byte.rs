@@ -90,7 +90,7 @@ impl Byte {
         let tokens = tokens.map(|(bytes, id)| (&**bytes, *id));
         let trie = ByteTrie::new(tokens.filter(|&(_, id)| (id as usize) < target.rows));
         let rows = draft.session.model().rows();
-        let likely = Likely::new(draft.draftable(), rows, settings.temperature);
+        let likely = Likely::new(&draft.draftable(), rows, settings.temperature);
         Self {
             drafter: Drafter::new(draft),
             likely,

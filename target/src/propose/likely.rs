@@ -10,7 +10,8 @@ const LANES: usize = 16;
 /// Turns rows of logits into probabilities.
 #[derive(Clone, Debug)]
 pub(super) struct Likely {
-    draftable: Vec<u32>,
+    /// Whether an id may be drafted.
+    draftable: Vec<bool>,
     /// Ids that are never drafted.
     barred: Vec<u32>,
     scale: f32,
@@ -37,19 +38,39 @@ fn exp2(x: f32) -> f32 {
     f32::from_bits(power.to_bits().wrapping_add(whole << 23))
 }
 
+/// The largest of some numbers.
+fn largest(numbers: &[f32]) -> f32 {
+    let (lanes, rest) = numbers.as_chunks::<LANES>();
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    for chunk in lanes {
+        for (top, &number) in tops.iter_mut().zip(chunk) {
+            *top = if number > *top { number } else { *top };
+        }
+    }
+    tops.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Whether any of some numbers is above a bound; without branches, so that compilers make vectors of it.
+fn exceeds(numbers: &[f32], bound: f32) -> bool {
+    numbers.iter().fold(false, |any, &number| any | (number > bound))
+}
+
 impl Likely {
     /// For a model of so many rows, at a temperature; at 0 by the draft's own law.
-    pub(super) fn new(draftable: Vec<u32>, rows: usize, temperature: f64) -> Self {
+    pub(super) fn new(ids: &[u32], rows: usize, temperature: f64) -> Self {
         let temperature = if temperature > 0.0 { temperature } else { 1.0 };
         let scale = (std::f64::consts::LOG2_E / temperature) as f32;
-        let barred = (0..rows as u32).filter(|id| draftable.binary_search(id).is_err()).collect();
+        let mut draftable = vec![false; rows];
+        for &id in ids {
+            draftable[id as usize] = true;
+        }
+        let barred = (0..rows as u32).filter(|&id| !draftable[id as usize]).collect();
         Self { draftable, barred, scale }
     }
 
     /// Reads a row.
     pub(super) fn row<'a>(&self, logits: &'a [f32]) -> Row<'a> {
-        let ids = self.draftable.iter();
-        let top = ids.map(|&id| logits[id as usize]).fold(f32::NEG_INFINITY, f32::max);
+        let top = self.top(logits);
         let mut row = Row { logits, top, total: 0.0, scale: self.scale };
         let mut sums = [0.0f32; LANES];
         let (lanes, rest) = logits.as_chunks::<LANES>();
@@ -64,12 +85,35 @@ impl Likely {
         row
     }
 
+    /// The largest logit that may be drafted.
+    fn top(&self, logits: &[f32]) -> f32 {
+        let top = largest(logits);
+        // Above it there may be one that may not.
+        if self.barred.iter().all(|&id| logits[id as usize] < top) {
+            return top;
+        }
+        let both = logits.iter().zip(&self.draftable);
+        both.filter(|(_, may)| **may).map(|(logit, _)| *logit).fold(f32::NEG_INFINITY, f32::max)
+    }
+
     /// The ids of a row that have more than `least` of the mass, and `also`, ids ascending.
     pub(super) fn above(&self, row: &Row<'_>, least: f64, also: Option<u32>) -> Vec<(u32, f64)> {
         let bound = row.logit_of(least);
-        let ids = self.draftable.iter().copied();
-        let likely = ids.filter(|&id| row.logits[id as usize] > bound || Some(id) == also);
-        likely.map(|id| (id, row.probability(id))).collect()
+        let mut likely = Vec::new();
+        for (index, chunk) in row.logits.chunks(LANES).enumerate() {
+            let first = (index * LANES) as u32;
+            let has_also = also.is_some_and(|id| id / LANES as u32 == index as u32);
+            if !has_also && !exceeds(chunk, bound) {
+                continue;
+            }
+            for (id, &logit) in (first..).zip(chunk) {
+                let is_likely = logit > bound || Some(id) == also;
+                if is_likely && self.draftable[id as usize] {
+                    likely.push((id, row.probability(id)));
+                }
+            }
+        }
+        likely
     }
 
     /// The laws before each of some ids, and behind the last: what has more than `least` of the mass that
@@ -127,7 +171,7 @@ mod tests {
             least in 0.0f64..0.3,
         ) {
             let draftable: Vec<u32> = (0..logits.len() as u32).filter(|id| id % 7 != 3).collect();
-            let likely = Likely::new(draftable.clone(), logits.len(), temperature);
+            let likely = Likely::new(&draftable, logits.len(), temperature);
             let top = draftable.iter().map(|&id| logits[id as usize]).fold(f32::MIN, f32::max);
             let weight = |id: u32| (f64::from(logits[id as usize] - top) / temperature).exp();
             let total: f64 = draftable.iter().map(|&id| weight(id)).sum();

@@ -248,7 +248,8 @@ impl Stream {
         law: &[(u32, f64)],
         bytes: &Bytes<'_>,
     ) {
-        let (own, state) = self.bytes_of(&front.branches[wanted.branch], bytes);
+        let mut own = Vec::new();
+        let state = self.bytes_of(&front.branches[wanted.branch], bytes, &mut own);
         let Branch { id, before, ref mut mass, .. } = front.branches[wanted.branch];
         let mass = std::mem::take(mass);
         self.read.push(Read { id, before, state });
@@ -272,11 +273,12 @@ impl Stream {
         }
         let total: f64 = kept.iter().map(|branch| branch.mass).sum();
         let mut branches = Vec::with_capacity(kept.len());
+        let mut rest = Vec::new();
         for branch in kept {
             let Some((_, length)) = branch.at.token else { continue };
             let mut branch = branch.clone();
             branch.drawn += length;
-            let (rest, _) = self.bytes_of(&branch, bytes);
+            self.bytes_of(&branch, bytes, &mut rest);
             branch.at = bytes.trie.follow(ByteTrie::start(), &rest);
             branch.mass /= total;
             branches.push(branch);
@@ -284,15 +286,17 @@ impl Stream {
         Front { branches }
     }
 
-    /// The bytes of a branch behind those that are drawn, and what it leaves the decoder in.
-    fn bytes_of(&self, branch: &Branch, bytes: &Bytes<'_>) -> (Vec<u8>, DecodeState) {
+    /// Puts the bytes of a branch behind those that are drawn into `own`, and gives what it leaves the
+    /// decoder in.
+    fn bytes_of(&self, branch: &Branch, bytes: &Bytes<'_>, own: &mut Vec<u8>) -> DecodeState {
         let mut state = self.state_after(branch.before);
-        let mut own = self.prefixes[branch.prefix].clone();
+        own.clear();
+        own.extend_from_slice(&self.prefixes[branch.prefix]);
         if !branch.ended {
-            bytes.draft.advance(&mut state, branch.id, &mut own);
+            bytes.draft.advance(&mut state, branch.id, own);
         }
         own.drain(..branch.drawn);
-        (own, state)
+        state
     }
 
     fn state_after(&self, text: Option<usize>) -> DecodeState {

@@ -73,7 +73,7 @@ impl Tree {
     /// the draft's own.
     pub fn new(draft: Side, size: Size, temperature: f64) -> Self {
         let rows = draft.session.model().rows();
-        let likely = Likely::new(draft.draftable(), rows, temperature);
+        let likely = Likely::new(&draft.draftable(), rows, temperature);
         let (followers, worth) = (Followers::default(), Worth::default());
         Self { drafter: Drafter::new(draft), likely, size, followers, worth }
     }

@@ -1,0 +1,326 @@
+//! Grouped-query attention (Ainslie et al., 2305.13245) over the cache, for the rows of one key head.
+//! Scores are the product of a block of keys with queries, and mixtures that of a panel of values with
+//! probabilities, by the same loops as products of weights. A place that a row does not see has the
+//! probability 0, and what a row sees is summed in the order of its text: the same bits whether it was
+//! read in a row or in a tree.
+
+#![expect(unsafe_code, reason = "instructions that only some processors have")]
+
+use std::ops::Range;
+
+use super::cache::{Layer, Sizes};
+use super::lanes::{Lanes, PANEL, Portable};
+use super::loops::{Single, Tile, floats, pair};
+use super::maths::{exponentials, turn};
+use super::plan::Seen;
+use super::product::Isa;
+use super::team::Shared;
+#[cfg(target_arch = "x86_64")]
+use super::x86::{Avx2, Avx512};
+
+/// Rows up to which two panels are read side by side.
+const FEW: usize = 4;
+
+/// Rows that are scored together, at most.
+const MOST: usize = 8;
+
+/// Queries, keys and values of a pass, and what is behind them.
+pub(super) struct Attention<'a> {
+    pub(super) layer: &'a Layer,
+    pub(super) sizes: Sizes,
+    /// Query heads of a key head.
+    pub(super) group: usize,
+    /// `[id][query heads, key heads, value heads][dim]`
+    pub(super) heads: &'a Shared<f32>,
+    /// `[id][query head][dim]`
+    pub(super) output: &'a Shared<f32>,
+    pub(super) seen: &'a [Seen],
+    /// Cosines and sines of half a head, for each place in the text.
+    pub(super) turns: (&'a [f32], &'a [f32]),
+    /// Pairs of dimensions that are turned.
+    pub(super) half: usize,
+}
+
+/// Room of one member.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// `[row][dim]`
+    queries: Vec<f32>,
+    /// `[row][place]`
+    scores: Vec<f32>,
+    /// What one row sees.
+    compact: Vec<f32>,
+}
+
+impl Attention<'_> {
+    /// Rows of a key head: its query heads, for each id.
+    pub(super) fn rows(&self) -> usize {
+        self.seen.len() * self.group
+    }
+
+    fn width(&self) -> usize {
+        (self.group + 2) * self.sizes.heads * self.sizes.dim
+    }
+
+    /// Writes the keys and values of one key head into the cache, from place `past` on.
+    ///
+    /// # Safety
+    /// Nobody else uses this head of the cache, or writes to the heads of the pass, meanwhile.
+    pub(super) unsafe fn write(&self, head: usize, past: usize) {
+        let Sizes { heads, dim, .. } = self.sizes;
+        let mut turned = vec![0f32; dim];
+        for (index, seen) in self.seen.iter().enumerate() {
+            let first = index * self.width() + (self.group * heads + head) * dim;
+            // SAFETY: the caller's.
+            let (key, value) =
+                unsafe { (self.heads.part(first, dim), self.heads.part(first + heads * dim, dim)) };
+            turned.copy_from_slice(key);
+            self.turn(&mut turned, seen.position);
+            // SAFETY: the caller's.
+            unsafe { self.layer.write(&self.sizes, (head, past + index), (&turned, value)) };
+        }
+    }
+
+    #[inline(always)]
+    fn turn(&self, head: &mut [f32], position: usize) {
+        let row = position * self.half..(position + 1) * self.half;
+        turn(head, &self.turns.0[row.clone()], &self.turns.1[row]);
+    }
+
+    /// Mixes values for some rows of a key head.
+    ///
+    /// # Safety
+    /// The processor has the instructions; nobody writes to this head of the cache, and nobody else
+    /// uses these rows of the output meanwhile.
+    pub(super) unsafe fn mix(
+        &self,
+        isa: Isa,
+        head: usize,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            match isa {
+                Isa::Portable => self.tiles::<Portable>(head, rows, scratch),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => self.with_avx2(head, rows, scratch),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => self.with_avx512(head, rows, scratch),
+                #[cfg(not(target_arch = "x86_64"))]
+                _ => self.tiles::<Portable>(head, rows, scratch),
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn with_avx2(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
+        // SAFETY: the caller's.
+        unsafe { self.tiles::<Avx2>(head, rows, scratch) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+    unsafe fn with_avx512(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
+        // SAFETY: the caller's.
+        unsafe { self.tiles::<Avx512>(head, rows, scratch) }
+    }
+
+    #[inline(always)]
+    unsafe fn tiles<L: Lanes>(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
+        let mut row = rows.start;
+        while row < rows.end {
+            // SAFETY: the caller's.
+            row += unsafe {
+                match (rows.end - row).min(L::ROWS).min(MOST) {
+                    1 => self.tile::<L, 1>(head, row, scratch),
+                    2 | 3 => self.tile::<L, 2>(head, row, scratch),
+                    4..=7 => self.tile::<L, 4>(head, row, scratch),
+                    _ => self.tile::<L, 8>(head, row, scratch),
+                }
+            };
+        }
+    }
+
+    /// Mixes for so many rows, and gives how many they are.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const ROWS: usize>(
+        &self,
+        head: usize,
+        row: usize,
+        scratch: &mut Scratch,
+    ) -> usize {
+        let seen = |index: usize| &self.seen[(row + index) / self.group];
+        let first = (0..ROWS).map(|index| seen(index).first).min().unwrap_or(0);
+        let first = first / PANEL * PANEL;
+        let end = (0..ROWS).map(|index| seen(index).end()).max().unwrap_or(0);
+        let stride = (end - first).next_multiple_of(PANEL);
+        // SAFETY: the caller's.
+        unsafe {
+            self.queries::<ROWS>(head, row, scratch);
+            self.score::<L, ROWS>(head, first..end, scratch);
+            for index in 0..ROWS {
+                let scores = &mut scratch.scores[index * stride..(index + 1) * stride];
+                weigh(scores, seen(index), first, &mut scratch.compact);
+            }
+            self.gather::<L, ROWS>(head, row, first..end, scratch);
+        }
+        ROWS
+    }
+
+    /// Turned queries, divided by the root of their dimensions.
+    #[inline(always)]
+    unsafe fn queries<const ROWS: usize>(&self, head: usize, row: usize, scratch: &mut Scratch) {
+        let dim = self.sizes.dim;
+        let scale = (dim as f32).sqrt().recip();
+        scratch.queries.resize(MOST * dim, 0.0);
+        for index in 0..ROWS {
+            let (id, query) = ((row + index) / self.group, (row + index) % self.group);
+            let first = id * self.width() + (head * self.group + query) * dim;
+            let own = &mut scratch.queries[index * dim..(index + 1) * dim];
+            // SAFETY: the caller's.
+            own.copy_from_slice(unsafe { self.heads.part(first, dim) });
+            self.turn(own, self.seen[id].position);
+            for value in own {
+                *value *= scale;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn score<L: Lanes, const ROWS: usize>(
+        &self,
+        head: usize,
+        places: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        let (dim, stride) = (self.sizes.dim, places.len().next_multiple_of(PANEL));
+        if scratch.scores.len() < MOST * stride {
+            scratch.scores.resize(MOST * stride, 0.0);
+        }
+        let mut queries = [scratch.queries.as_ptr(); ROWS];
+        for (index, query) in queries.iter_mut().enumerate() {
+            // SAFETY: there is room for as many queries.
+            *query = unsafe { query.add(index * dim) };
+        }
+        let mut block = 0;
+        while ROWS <= FEW && block + 2 * PANEL <= stride {
+            let mut tiles = [[[0f32; PANEL]; ROWS]; 2];
+            // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
+            unsafe {
+                let keys = [block, block + PANEL].map(|block| {
+                    let at = self.sizes.block(head, places.start + block);
+                    self.layer.keys.part(at, dim * PANEL).as_ptr()
+                });
+                pair::<L, ROWS>(keys, dim, queries, &mut tiles);
+            }
+            for tile in &tiles {
+                for (index, scores) in tile.iter().enumerate() {
+                    scratch.scores[index * stride + block..][..PANEL].copy_from_slice(scores);
+                }
+                block += PANEL;
+            }
+        }
+        for block in (block..stride).step_by(PANEL) {
+            let at = self.sizes.block(head, places.start + block);
+            let mut tile = [[0f32; PANEL]; ROWS];
+            // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
+            unsafe {
+                let keys = self.layer.keys.part(at, dim * PANEL);
+                floats::<L, Single, ROWS>(keys.as_ptr().cast(), dim, queries, &mut tile);
+            }
+            for (index, scores) in tile.iter().enumerate() {
+                scratch.scores[index * stride + block..][..PANEL].copy_from_slice(scores);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gather<L: Lanes, const ROWS: usize>(
+        &self,
+        head: usize,
+        row: usize,
+        places: Range<usize>,
+        scratch: &Scratch,
+    ) {
+        let (depth, stride) = (places.len(), places.len().next_multiple_of(PANEL));
+        let mut laws = [scratch.scores.as_ptr(); ROWS];
+        for (index, law) in laws.iter_mut().enumerate() {
+            // SAFETY: there is room for as many rows.
+            *law = unsafe { law.add(index * stride) };
+        }
+        let mut panel = 0;
+        while ROWS <= FEW && panel + 2 <= self.sizes.panels() {
+            let mut tiles = [[[0f32; PANEL]; ROWS]; 2];
+            // SAFETY: the caller's; a panel has 32 numbers of each place.
+            unsafe {
+                let values = [panel, panel + 1].map(|panel| {
+                    let at = self.sizes.values(head, panel, places.start);
+                    self.layer.values.part(at, depth * PANEL).as_ptr()
+                });
+                pair::<L, ROWS>(values, depth, laws, &mut tiles);
+                self.put(head, row, panel, &tiles[0]);
+                self.put(head, row, panel + 1, &tiles[1]);
+            }
+            panel += 2;
+        }
+        for panel in panel..self.sizes.panels() {
+            let at = self.sizes.values(head, panel, places.start);
+            let mut tile = [[0f32; PANEL]; ROWS];
+            // SAFETY: the caller's; a panel has 32 numbers of each place.
+            unsafe {
+                let values = self.layer.values.part(at, depth * PANEL);
+                floats::<L, Single, ROWS>(values.as_ptr().cast(), depth, laws, &mut tile);
+                self.put(head, row, panel, &tile);
+            }
+        }
+    }
+
+    /// Stores a panel of what some rows mix.
+    #[inline(always)]
+    unsafe fn put<const ROWS: usize>(
+        &self,
+        head: usize,
+        row: usize,
+        panel: usize,
+        tile: &Tile<ROWS>,
+    ) {
+        let dim = self.sizes.dim;
+        let width = PANEL.min(dim - panel * PANEL);
+        for (index, mixed) in tile.iter().enumerate() {
+            let (id, query) = ((row + index) / self.group, (row + index) % self.group);
+            let query = id * self.sizes.heads * self.group + head * self.group + query;
+            // SAFETY: the caller's.
+            let out = unsafe { self.output.part_mut(query * dim + panel * PANEL, width) };
+            out.copy_from_slice(&mixed[..width]);
+        }
+    }
+}
+
+/// Turns the scores of places from `first` on into the law over what a row sees.
+#[inline(always)]
+fn weigh(scores: &mut [f32], seen: &Seen, first: usize, compact: &mut Vec<f32>) {
+    let cached = seen.first - first..seen.until.max(seen.first) - first;
+    if seen.nodes.is_empty() {
+        let own = &mut scores[cached.clone()];
+        let scale = exponentials(own).recip();
+        for value in own {
+            *value *= scale;
+        }
+        scores[..cached.start].fill(0.0);
+        scores[cached.end..].fill(0.0);
+        return;
+    }
+    compact.clear();
+    compact.extend_from_slice(&scores[cached.clone()]);
+    compact.extend(seen.nodes.iter().map(|node| scores[node - first]));
+    let scale = exponentials(compact).recip();
+    scores.fill(0.0);
+    for (score, value) in scores[cached.clone()].iter_mut().zip(&*compact) {
+        *score = value * scale;
+    }
+    for (node, value) in seen.nodes.iter().zip(&compact[cached.len()..]) {
+        scores[node - first] = value * scale;
+    }
+}

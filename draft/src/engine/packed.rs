@@ -1,0 +1,176 @@
+//! Matrices as the products of this engine read them: in panels of 32 rows, column behind column, so
+//! that one column of a panel is a few vectors that one input is multiplied with. Whatever they are
+//! stored in, products are of 32-bit floats; 8-bit weights have a scale for each row.
+
+use super::lanes::PANEL;
+use super::memory::Memory;
+use super::quantised::BLOCK;
+use crate::checkpoint::rounded_row;
+
+/// What weights are stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats of IEEE 754.
+    Fp16,
+    /// The upper halves of 32-bit floats.
+    Bf16,
+    /// 8-bit whole numbers, one scale for each row.
+    Int8,
+}
+
+impl Format {
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::Fp32 => 4,
+            Self::Fp16 | Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+
+    /// Columns of a packed matrix of `depth` columns: whole blocks of 8-bit weights.
+    pub(super) fn depth(self, depth: usize) -> usize {
+        if self == Self::Int8 { depth.next_multiple_of(BLOCK) } else { depth }
+    }
+
+    /// Bytes of a packed matrix.
+    pub(super) fn bytes(self, rows: usize, depth: usize) -> usize {
+        rows.next_multiple_of(PANEL) * self.depth(depth) * self.size()
+    }
+}
+
+/// A matrix `[rows, depth]`; rows are filled up to whole panels with zeros.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) format: Format,
+    pub(super) rows: usize,
+    pub(super) depth: usize,
+    /// Of each row of the panels; none where weights are floats.
+    pub(super) scales: Vec<f32>,
+    /// Added to each row of a product, where there is one.
+    pub(super) bias: Option<Vec<f32>>,
+    first: usize,
+}
+
+impl Packed {
+    /// Takes room for a matrix of zeros.
+    pub(super) fn new(memory: &mut Memory, format: Format, rows: usize, depth: usize) -> Self {
+        let bytes = format.bytes(rows, depth);
+        let first = memory.take(bytes);
+        let is_rounded = format == Format::Int8;
+        if is_rounded {
+            // Weights of 8 bits are stored 128 too large.
+            memory.part_mut(first, bytes).fill(128);
+        }
+        let scales = if is_rounded { vec![1.0; rows.next_multiple_of(PANEL)] } else { Vec::new() };
+        Self { format, rows, depth, scales, bias: None, first }
+    }
+
+    pub(super) fn panels(&self) -> usize {
+        self.rows.div_ceil(PANEL)
+    }
+
+    /// The bytes of a panel.
+    pub(super) fn panel<'a>(&self, memory: &'a Memory, index: usize) -> &'a [u8] {
+        let size = self.format.bytes(PANEL, self.depth);
+        memory.part(self.first + index * size, size)
+    }
+
+    /// Writes one row.
+    pub(super) fn set(&mut self, memory: &mut Memory, row: usize, values: &[f32]) {
+        let size = self.format.bytes(PANEL, self.depth);
+        let panel = memory.part_mut(self.first + row / PANEL * size, size);
+        let lane = row % PANEL;
+        match self.format {
+            Format::Fp32 => scatter(panel, lane, values, f32::to_le_bytes),
+            Format::Fp16 => {
+                scatter(panel, lane, values, |value| half::f16::from_f32(value).to_le_bytes());
+            }
+            Format::Bf16 => {
+                scatter(panel, lane, values, |value| half::bf16::from_f32(value).to_le_bytes());
+            }
+            Format::Int8 => {
+                let (numbers, scale) = rounded_row(values);
+                for (column, number) in numbers.iter().enumerate() {
+                    panel[place(lane, column)] = number.cast_unsigned() ^ 0x80;
+                }
+                self.scales[row] = scale;
+            }
+        }
+    }
+
+    /// Reads one row.
+    pub(super) fn get(&self, memory: &Memory, row: usize, values: &mut [f32]) {
+        let panel = self.panel(memory, row / PANEL);
+        let lane = row % PANEL;
+        let half = |column: usize| {
+            let at = 2 * (column * PANEL + lane);
+            u16::from_le_bytes([panel[at], panel[at + 1]])
+        };
+        for (column, value) in values.iter_mut().enumerate() {
+            *value = match self.format {
+                Format::Fp32 => {
+                    let at = 4 * (column * PANEL + lane);
+                    f32::from_le_bytes([panel[at], panel[at + 1], panel[at + 2], panel[at + 3]])
+                }
+                Format::Fp16 => half::f16::from_bits(half(column)).to_f32(),
+                Format::Bf16 => half::bf16::from_bits(half(column)).to_f32(),
+                Format::Int8 => {
+                    let number = (panel[place(lane, column)] ^ 0x80).cast_signed();
+                    f32::from(number) * self.scales[row]
+                }
+            };
+        }
+    }
+}
+
+/// Where an 8-bit weight lies in its panel: four columns of a row side by side.
+fn place(lane: usize, column: usize) -> usize {
+    (column / 4 * PANEL + lane) * 4 + column % 4
+}
+
+fn scatter<const SIZE: usize>(
+    panel: &mut [u8],
+    lane: usize,
+    values: &[f32],
+    bytes: impl Fn(f32) -> [u8; SIZE],
+) {
+    let columns = panel.chunks_exact_mut(PANEL * SIZE);
+    for (column, &value) in columns.zip(values) {
+        column[lane * SIZE..][..SIZE].copy_from_slice(&bytes(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were_stored() {
+        let formats =
+            [(Format::Fp32, 0.0), (Format::Fp16, 5e-4), (Format::Bf16, 4e-3), (Format::Int8, 4e-3)];
+        for (format, bound) in formats {
+            let (rows, depth) = (70, 45);
+            let mut memory = Memory::new([format.bytes(rows, depth)].into_iter()).unwrap();
+            let mut matrix = Packed::new(&mut memory, format, rows, depth);
+            let value =
+                |row: usize, column: usize| ((row * 31 + column * 7) % 41) as f32 / 41.0 - 0.4;
+            let row =
+                |row: usize| -> Vec<f32> { (0..depth).map(|column| value(row, column)).collect() };
+            for index in 0..rows {
+                matrix.set(&mut memory, index, &row(index));
+            }
+            let mut found = vec![0.0; depth];
+            for index in 0..rows {
+                matrix.get(&memory, index, &mut found);
+                for (found, expected) in found.iter().zip(row(index)) {
+                    assert!(
+                        (found - expected).abs() <= bound,
+                        "{format:?}: {found} and {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
