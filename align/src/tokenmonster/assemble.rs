@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use super::capcode::Capcode;
 use super::error::VocabError;
-use super::format::{DUPLICATE, LONGEST, NONE, Record, Vocab};
+use super::format::{DUPLICATE, LONGEST, NONE, Record, Vocab, check_size};
 use super::matcher::Matcher;
 use super::normalize::NFD;
 use super::scalar;
 use super::shape::{Kind, Shape};
 use super::trie::Trie;
+use super::utterance::Utterances;
 
 /// Suffixes that are split off as they are.
 const SUFFIXES: [&str; 2] = ["'s", "\u{2019}s"];
@@ -24,6 +25,7 @@ impl Vocab {
     /// no id of its own.
     pub fn from_tokens(tokens: &[Vec<u8>], capcode: Capcode, mode: u8) -> Result<Self, VocabError> {
         let mut records = records(tokens, capcode)?;
+        check_size("new vocabulary", &records)?;
         let id_space = records.iter().map(|record| record.id + 1).max().unwrap_or(0);
         add_alternatives(&mut records, capcode);
         let marker = capcode.delete_marker();
@@ -45,6 +47,7 @@ impl Vocab {
             deleted: Vec::new(),
             reverse: Vec::new(),
             matcher: Matcher::default(),
+            utterances: Utterances::default(),
         };
         vocab.build_tables();
         Ok(vocab)
@@ -150,7 +153,7 @@ fn alternatives(trie: &Trie, token: &[u8], capcode: Capcode) -> [Option<u32>; 2]
 /// The records shorter than `token` that it begins with, shortest first, with their lengths.
 fn prefixes(trie: &Trie, token: &[u8]) -> Vec<(u32, usize)> {
     let mut found = Vec::new();
-    let mut place = trie.start().place;
+    let mut place = trie.start();
     for (at, &byte) in token[..token.len() - 1].iter().enumerate() {
         let Some((next, record)) = trie.step(place, byte) else { break };
         if record != 0 {

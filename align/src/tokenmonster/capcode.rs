@@ -5,6 +5,7 @@
 
 use super::normalize::{Source, Tape};
 use super::scalar::{self, Class};
+use super::swar::Eight;
 
 /// How a vocabulary writes word beginnings and capitals.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,38 +54,28 @@ const DELETE_SUBSTITUTE: u8 = 0x14;
 
 /// What the scalars before this one allow without a marker.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 enum Before {
     Other,
     Space,
     Letter,
-    LetterApostrophe,
+    /// An apostrophe behind a letter, or a mark.
+    Joint,
     Number,
-    Mark,
 }
 
-const BEFORES: [Before; 6] = [
-    Before::Other,
-    Before::Space,
-    Before::Letter,
-    Before::LetterApostrophe,
-    Before::Number,
-    Before::Mark,
-];
-
 impl Before {
-    const fn after(self, class: Class) -> Self {
+    fn after(self, class: Class) -> Self {
         match class {
             Class::Space => Self::Space,
             Class::Upper | Class::Lower | Class::Letter => Self::Letter,
-            Class::Apostrophe if matches!(self, Self::Letter) => Self::LetterApostrophe,
+            Class::Apostrophe if self == Self::Letter => Self::Joint,
+            Class::Mark => Self::Joint,
             Class::Number => Self::Number,
-            Class::Mark => Self::Mark,
             Class::Apostrophe | Class::Other => Self::Other,
         }
     }
 
-    const fn wants_marker(self, class: Class) -> bool {
+    fn wants_marker(self, class: Class) -> bool {
         match class {
             Class::Upper | Class::Lower | Class::Letter => {
                 matches!(self, Self::Other | Self::Number)
@@ -95,41 +86,75 @@ impl Before {
     }
 }
 
-const STOP: u8 = 0x80;
+/// The same for the byte before eight others, in the high bit of the lowest byte.
+#[derive(Clone, Copy)]
+struct Carry {
+    /// A letter or number goes on from here.
+    letter_joins: u64,
+    number_joins: u64,
+    is_letter: u64,
+}
 
-/// For each `Before` and byte: the next `Before`, or `STOP` where the byte needs a closer look.
-static STEPS: [[u8; 256]; 8] = steps();
-
-const fn steps() -> [[u8; 256]; 8] {
-    let mut table = [[STOP; 256]; 8];
-    let mut before = 0;
-    while before < 6 {
-        let mut byte = 0;
-        while byte < 0x7F {
-            let class = scalar::ASCII[byte];
-            if !BEFORES[before].wants_marker(class) {
-                table[before][byte] = BEFORES[before].after(class) as u8;
-            }
-            byte += 1;
+impl Carry {
+    fn of(before: Before) -> Self {
+        let mask = |is_set: bool| if is_set { 0x80 } else { 0 };
+        Self {
+            letter_joins: mask(!before.wants_marker(Class::Letter)),
+            number_joins: mask(!before.wants_marker(Class::Number)),
+            is_letter: mask(before == Before::Letter),
         }
-        before += 1;
     }
-    table
+
+    fn before(self) -> Before {
+        match (self.letter_joins != 0, self.number_joins != 0) {
+            (true, true) => Before::Space,
+            (false, true) => Before::Number,
+            (true, false) if self.is_letter != 0 => Before::Letter,
+            (true, false) => Before::Joint,
+            (false, false) => Before::Other,
+        }
+    }
+
+    /// Where among eight bytes markers are wanted, and what the last of them carries.
+    #[inline]
+    fn over(self, eight: Eight) -> (u64, Self) {
+        let letters = eight.letters();
+        let numbers = eight.within(b'0', b'9');
+        let spaces = eight.are(b' ');
+        let apostrophes = eight.are(b'\'') & (letters << 8 | self.is_letter);
+        let letter_joins = letters | spaces | apostrophes;
+        let number_joins = numbers | spaces;
+        let wanted = letters & !(letter_joins << 8 | self.letter_joins)
+            | numbers & !(number_joins << 8 | self.number_joins);
+        let after = Self {
+            letter_joins: letter_joins >> 56,
+            number_joins: number_joins >> 56,
+            is_letter: letters >> 56,
+        };
+        (wanted, after)
+    }
 }
 
 /// Writes `source` with delete markers.
 pub(super) fn encode_delete<const MAPPED: bool>(source: Source<'_>, tape: &mut Tape<MAPPED>) {
     let bytes = source.bytes;
-    let mut state = Before::Other as u8;
+    let mut carry = Carry::of(Before::Other);
     let (mut copied, mut at) = (0, 0);
     while at < bytes.len() {
-        let step = STEPS[usize::from(state & 7)][usize::from(bytes[at])];
-        if step != STOP {
-            state = step;
-            at += 1;
+        if let Some(eight) = Eight::first(&bytes[at..]) {
+            let (mut wanted, after) = carry.over(eight);
+            while wanted != 0 {
+                let place = at + wanted.trailing_zeros() as usize / 8;
+                tape.copy(source, copied..place);
+                tape.insert(&[DELETE, b' ']);
+                copied = place;
+                wanted &= wanted - 1;
+            }
+            carry = after;
+            at += 8;
             continue;
         }
-        let before = BEFORES[usize::from(state)];
+        let before = carry.before();
         let (class, width) = scalar::classify(&bytes[at..]);
         if before.wants_marker(class) {
             tape.copy(source, copied..at);
@@ -140,7 +165,7 @@ pub(super) fn encode_delete<const MAPPED: bool>(source: Source<'_>, tape: &mut T
             tape.replace(&[DELETE_SUBSTITUTE], source.end(at));
             copied = at + 1;
         }
-        state = before.after(class) as u8;
+        carry = Carry::of(before.after(class));
         at += width;
     }
     tape.copy(source, copied..bytes.len());

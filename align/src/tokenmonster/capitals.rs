@@ -5,6 +5,7 @@
 
 use super::normalize::{Source, Tape};
 use super::scalar::{self, Class};
+use super::swar::{Eight, HIGH};
 
 /// Writes `source` in lower case with the markers of the full capcode.
 pub(super) fn encode_full<const MAPPED: bool>(source: Source<'_>, tape: &mut Tape<MAPPED>) {
@@ -13,6 +14,15 @@ pub(super) fn encode_full<const MAPPED: bool>(source: Source<'_>, tape: &mut Tap
     let bytes = source.bytes;
     let (mut copied, mut at) = (0, 0);
     while at < bytes.len() {
+        if encoder.copies_lower_case()
+            && let Some(eight) = Eight::first(&bytes[at..])
+            && eight.within(b'a', b'z') | eight.are(b' ') == HIGH
+        {
+            encoder.before_previous = scalar::classify(&bytes[at + 6..]).0;
+            encoder.previous = scalar::classify(&bytes[at + 7..]).0;
+            at += 8;
+            continue;
+        }
         let (class, width) = scalar::classify(&bytes[at..]);
         if encoder.run.is_some() || encoder.changes(class) {
             encoder.tape.copy(source, copied..at);
@@ -45,6 +55,11 @@ struct Full<'a, const MAPPED: bool> {
 }
 
 impl<const MAPPED: bool> Full<'_, MAPPED> {
+    /// Whether lower case and spaces are no more than copied, however many there are.
+    fn copies_lower_case(&self) -> bool {
+        self.run.is_none() && matches!(self.previous, Class::Space | Class::Lower)
+    }
+
     /// Outside a run: whether a scalar of this class is more than copied.
     fn changes(&self, class: Class) -> bool {
         match class {

@@ -4,7 +4,6 @@
 //! certain; they may stop inside a UTF-8 character. It does not recompose: the text is NFD.
 
 use super::capcode::{Capcode, DELETE};
-use super::format::Vocab;
 use super::scalar::{self, Class, First};
 
 /// What the tokens so far mean for the next one.
@@ -23,7 +22,7 @@ const CHAR: u8 = 1;
 /// The word is in capitals.
 const WORD: u8 = 2;
 /// The next scalar is deleted.
-const DEL: u8 = 4;
+pub(super) const DEL: u8 = 4;
 /// A space does not end the word; set only together with `WORD`.
 const KEEP: u8 = 8;
 
@@ -31,6 +30,15 @@ impl DecodeState {
     /// Whether the next token reads as it would at the beginning of a text.
     pub fn is_clean(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The flags, if they are all there is.
+    pub(super) fn flags(self) -> Option<u8> {
+        (self.waiting == 0).then_some(self.flags)
+    }
+
+    pub(super) fn of_flags(flags: u8) -> Self {
+        Self { flags, ..Self::default() }
     }
 
     fn has(self, flag: u8) -> bool {
@@ -60,21 +68,6 @@ pub fn flush(capcode: Capcode, state: &mut DecodeState, out: &mut Vec<u8>) {
         }
     }
     *state = DecodeState::default();
-}
-
-impl Vocab {
-    /// The text of `ids`; ids without a token add nothing.
-    pub fn decode(&self, ids: &[u32]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(ids.len() * 5);
-        let mut state = DecodeState::default();
-        for &id in ids {
-            if let Some(token) = self.token(id) {
-                advance(self.capcode, &mut state, token, &mut out);
-            }
-        }
-        flush(self.capcode, &mut state, &mut out);
-        out
-    }
 }
 
 fn undelete(state: &mut DecodeState, token: &[u8], out: &mut Vec<u8>) {

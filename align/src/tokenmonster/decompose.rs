@@ -7,6 +7,7 @@ use unicode_normalization::char::{canonical_combining_class, decompose_canonical
 
 use super::normalize::{Source, Tape};
 use super::scalar::{self, First};
+use super::swar;
 
 /// The most non-starters that may follow one another.
 const LONGEST_RUN: usize = 30;
@@ -20,8 +21,10 @@ pub(super) fn first_active(text: &[u8]) -> Option<usize> {
 
 fn next_active(text: &[u8], mut at: usize) -> Option<usize> {
     while at < text.len() {
-        let ascii = text[at..].iter().position(|byte| !byte.is_ascii())?;
-        at += ascii;
+        at += swar::ascii_len(&text[at..]);
+        if at == text.len() {
+            return None;
+        }
         match scalar::first(&text[at..]) {
             First::Whole(scalar, _) if !is_inert(scalar) => return Some(at),
             First::Whole(_, width) => at += width,
@@ -43,7 +46,7 @@ fn is_inert(scalar: char) -> bool {
 }
 
 /// Decomposes `text`, whose first `inert` bytes are known to stay as they are.
-pub(super) fn decompose(text: &[u8], inert: usize) -> Tape<true> {
+pub(super) fn decompose<const MAPPED: bool>(text: &[u8], inert: usize) -> Tape<MAPPED> {
     let raw = Source { bytes: text, ends: None };
     let mut tape = Tape::with_capacity(text.len() + text.len() / 4 + 16);
     tape.copy(raw, 0..inert);
@@ -81,13 +84,13 @@ struct Waiting {
     exact: bool,
 }
 
-struct Writer {
-    tape: Tape<true>,
+struct Writer<const MAPPED: bool> {
+    tape: Tape<MAPPED>,
     waiting: Vec<Waiting>,
     run: usize,
 }
 
-impl Writer {
+impl<const MAPPED: bool> Writer<MAPPED> {
     /// One raw scalar at `start..end` with its parts and their combining classes.
     fn scalar(&mut self, parts: &[(char, u8)], raw: char, start: u32, end: u32) {
         let lead = parts.iter().take_while(|part| part.1 != 0).count();

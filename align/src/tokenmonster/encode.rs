@@ -3,6 +3,8 @@
 //! Knows what is counted and how offsets get back to the raw text. Which ids they are is decided
 //! in `walk`, over the bytes that `normalize` gives.
 
+use rayon::prelude::*;
+
 use super::format::Vocab;
 use super::walk::{Sink, Walk};
 
@@ -26,6 +28,11 @@ impl Vocab {
         let mut sink = IdSink { ids: Vec::with_capacity(bytes.len() / 4 + 8) };
         self.tokenize(&mut bytes, &mut sink);
         sink.ids
+    }
+
+    /// The ids of each text; threads share the texts out.
+    pub fn encode_all(&self, texts: &[&[u8]]) -> Vec<Vec<u32>> {
+        texts.par_iter().map(|text| self.encode(text)).collect()
     }
 
     /// The ids of `text`, where each ends in it, and how much had no token.

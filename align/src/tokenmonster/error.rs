@@ -88,6 +88,18 @@ pub enum VocabError {
         /// How many records there would be.
         count: usize,
     },
+    /// More bytes of records than the encoder's tables can number.
+    #[error(
+        "{name}: its records are {bytes} bytes long in all, and {most} are the most; take fewer tokens"
+    )]
+    TooLarge {
+        /// The file, or what else the vocabulary is called.
+        name: String,
+        /// How long all records are together.
+        bytes: usize,
+        /// How long they may be.
+        most: usize,
+    },
     /// Fewer tokens than there are single bytes.
     #[error("new vocabulary: {size} tokens cannot hold the {least} single bytes; ask for more")]
     TooSmall {

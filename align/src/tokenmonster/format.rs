@@ -10,11 +10,15 @@ use super::error::VocabError;
 use super::matcher::Matcher;
 use super::normalize::NFD;
 use super::reader::Reader;
+use super::utterance::Utterances;
 
 /// The u24 value that stands for "none".
 pub(super) const NONE: u32 = 0xFF_FFFF;
 /// The longest token.
 pub(super) const LONGEST: usize = 40;
+/// The most bytes that all records together may have: each can be a state of the automaton, whose steps
+/// have 28 bits for one.
+const LARGEST: usize = 1 << 26;
 /// The score of a duplicate record.
 pub(super) const DUPLICATE: f32 = -1.0;
 
@@ -73,6 +77,7 @@ pub struct Vocab {
     /// For each id, the last record that has it.
     pub(super) reverse: Vec<Option<u32>>,
     pub(super) matcher: Matcher,
+    pub(super) utterances: Utterances,
 }
 
 impl Vocab {
@@ -114,6 +119,7 @@ impl Vocab {
             self.reverse[record.id as usize] = Some(index as u32);
         }
         self.matcher = Matcher::new(&self.records, &self.cls);
+        self.utterances = Utterances::new(self);
     }
 
     fn check(&self, name: &str) -> Result<(), VocabError> {
@@ -127,6 +133,7 @@ impl Vocab {
         if usize::from(self.max_len) != longest {
             return Err(header("max_len", u32::from(self.max_len)));
         }
+        check_size(name, &self.records)?;
         for index in 0..self.records.len() {
             if let Some(problem) = self.problem(index) {
                 return Err(VocabError::Record { file: name.to_owned(), record: index, problem });
@@ -213,4 +220,13 @@ impl Vocab {
     pub fn records(&self) -> &[Record] {
         &self.records
     }
+}
+
+/// Refuses records that are longer than the encoder can number.
+pub(super) fn check_size(name: &str, records: &[Record]) -> Result<(), VocabError> {
+    let bytes = records.iter().map(|record| record.bytes.len()).sum();
+    if bytes > LARGEST {
+        return Err(VocabError::TooLarge { name: name.to_owned(), bytes, most: LARGEST });
+    }
+    Ok(())
 }

@@ -4,22 +4,30 @@
 //! special tokens that a model adds after the vocabulary belong to its tokenizer, not here.
 
 mod assemble;
+mod automaton;
 mod build;
 mod capcode;
 mod capitals;
 mod decode;
 mod decompose;
+mod double_array;
 mod encode;
 mod error;
 mod format;
 mod matcher;
 mod normalize;
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod plain_tests;
 mod reader;
 mod scalar;
 mod shape;
+mod swar;
 #[cfg(test)]
 mod tests;
 mod trie;
+mod utterance;
 mod walk;
 mod write;
 

@@ -42,7 +42,7 @@ pub(super) fn normalized(text: &[u8], capcode: Capcode) -> Vec<u8> {
 
 fn run<const MAPPED: bool>(capcode: Capcode, norm: u8, text: &[u8]) -> Tape<MAPPED> {
     let active = if norm == NFD { decompose::first_active(text) } else { None };
-    let decomposed = active.map(|from| decompose::decompose(text, from));
+    let decomposed = active.map(|from| decompose::decompose::<MAPPED>(text, from));
     let source = match &decomposed {
         Some(decomposed) => decomposed.source(),
         None => Source { bytes: text, ends: None },

@@ -7,6 +7,7 @@ use super::error::VocabError;
 use super::format::{Deleted, LONGEST, NONE, Record, Vocab};
 use super::matcher::Matcher;
 use super::normalize::NFD;
+use super::utterance::Utterances;
 
 /// A place in the bytes of a file.
 pub(super) struct Reader<'a> {
@@ -96,6 +97,7 @@ impl<'a> Reader<'a> {
             deleted: Vec::new(),
             reverse: Vec::new(),
             matcher: Matcher::default(),
+            utterances: Utterances::default(),
         })
     }
 

@@ -1,11 +1,16 @@
 //! The encoder's loop: the longest match, weighed against splits that look one token ahead.
 //!
-//! Knows the scores of the candidates and the order they win in, and nothing of raw text. It
-//! allocates nothing; the ids go to a sink.
+//! Knows the candidates and the order they win in, and nothing of raw text. The ids go to a sink.
+//!
+//! What begins at each place is read ahead, a block at a time (`automaton`). All candidates of a place
+//! are then weighed without a branch between them, those that are not there as well, because how they
+//! compare cannot be predicted: the best is the largest of three numbers, or of six. That the current
+//! record stays can be predicted, nine times in ten, and so the next step does not wait for the scores.
 
-use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 
-use super::matcher::{Behind, Entry, Handle, Matcher, flag};
+use super::format::LONGEST;
+use super::matcher::{Ahead, Choices, Handle, Matcher, Second};
 
 /// Where ids go, each with the normalised offset it ends at.
 pub(super) trait Sink {
@@ -23,186 +28,155 @@ pub(super) struct Walk<'a> {
     pub(super) delete_id: Option<u32>,
 }
 
-/// The record that stands at a place, not yet emitted.
+/// Where a record stands that is not yet emitted.
 #[derive(Clone, Copy)]
-struct Current {
-    handle: Handle,
-    entry: Entry,
-    /// How many bytes of the text it covers.
-    covers: usize,
+struct Place<'a> {
+    at: usize,
+    choices: &'a Choices,
     /// 1 where its first space is not in the text, a delete marker having been emitted.
-    fd: u8,
+    missing: usize,
 }
 
-/// A place to cut: the first token, and what its share of a pair's score is.
-#[derive(Clone, Copy)]
-struct Split {
-    rank: i32,
-    first: Entry,
-    /// How many bytes of the text the first token covers.
-    covers: usize,
-    /// How many bytes the current record covers.
-    instead_of: usize,
-    score: i32,
+impl Place<'_> {
+    /// How many bytes of the text a choice covers.
+    #[inline]
+    fn covers(self, choice: usize) -> usize {
+        self.choices.covers(choice, self.missing)
+    }
 }
 
-/// The best pair so far, by its second record.
-#[derive(Clone, Copy)]
-struct Best {
-    /// The score and, below it, the rank: the higher of two is the better pair.
-    key: i32,
-    second: Handle,
-}
+/// A pair of tokens as one number, so that the larger is the better: the score, the rank, the second
+/// token's handle.
+type Pair = i64;
+const SCORE_SHIFT: u32 = 35;
+const RANK_SHIFT: u32 = 32;
 
-/// The bits of a key that hold the rank.
-const RANK_BITS: u32 = 3;
-const RANK: i32 = (1 << RANK_BITS) - 1;
-/// The rank of a split after the current record; that after its alternatives is 1 and 2 less.
-const FIRST_RANK: i32 = 6;
-/// How much lower the same split ranks with a space put behind it.
-const SPACED: i32 = 3;
+/// The rank of a pair: which choice stands first, from 2 down to 0 so that the current record wins
+/// over its alternatives, and whether all this is without a space put in.
+const CHOICE: i64 = 3;
+const CURRENT: i64 = 2;
+const PLAIN: i64 = 4;
 
 impl Walk<'_> {
     /// Cuts the whole text.
     pub(super) fn run(&self, unk_id: Option<u32>, sink: &mut impl Sink) {
+        let mut ahead = Ahead::new(self.end);
+        // Where to read ahead again.
+        let mut enough = 0;
         let mut at = 0;
+        let mut handle: Handle = 0;
+        // 1 where the first space of the current record is not in the text, a delete marker having
+        // been emitted.
+        let mut missing = 0;
         while at < self.end {
-            let handle = self.matcher.longest(&self.text[at..self.end]);
-            if handle == 0 {
-                at += 1;
-                match unk_id {
-                    Some(id) => sink.unknown(id, at),
-                    None => sink.dropped(at),
-                }
-                continue;
+            if at >= enough {
+                self.matcher.read_ahead(&self.text[..self.end], at, &mut ahead);
+                enough = if ahead.end == self.end { ahead.end } else { ahead.end - LONGEST };
             }
-            let mut current = self.current(handle, 0);
-            while let Some(best) = self.best_pair(at, current) {
-                let rank = best.key & RANK;
-                let spaced = rank <= FIRST_RANK - SPACED;
-                let split = Split::new(self, current, if spaced { rank + SPACED } else { rank });
-                at += split.covers;
-                sink.emit(split.first.id, at);
-                if spaced && let Some(marker) = self.delete_id {
+            if handle == 0 {
+                handle = ahead.longest(at).handle;
+                missing = 0;
+                if handle == 0 {
+                    at += 1;
+                    match unk_id {
+                        Some(id) => sink.unknown(id, at),
+                        None => sink.dropped(at),
+                    }
+                    continue;
+                }
+            }
+            let place = Place { at, choices: self.matcher.choices(handle), missing };
+            let end = at + place.covers(0);
+            if end == self.end {
+                sink.emit(self.matcher.id(handle, 0), end);
+                break;
+            }
+            if let Some(pair) = self.best_change(place, end, &ahead) {
+                let rank = pair >> RANK_SHIFT;
+                let choice = (CURRENT - (rank & CHOICE)) as usize;
+                at += place.covers(choice);
+                sink.emit(self.matcher.id(handle, choice), at);
+                missing = usize::from(rank & PLAIN == 0);
+                if missing == 1
+                    && let Some(marker) = self.delete_id
+                {
                     sink.emit(marker, at);
                 }
-                current = self.current(best.second, u8::from(spaced));
+                handle = pair as Handle;
+            } else {
+                at = end;
+                sink.emit(self.matcher.id(handle, 0), at);
+                missing = 0;
+                handle = ahead.longest(at).handle;
             }
-            at += current.covers;
-            sink.emit(current.entry.id, at);
         }
     }
 
-    #[inline]
-    fn current(&self, handle: Handle, fd: u8) -> Current {
-        let entry = self.matcher.entry(handle);
-        Current { handle, entry, covers: usize::from(entry.len - fd), fd }
-    }
-
-    /// The best way to go on with something other than `current` and a fresh search behind it.
-    #[inline]
-    fn best_pair(&self, at: usize, current: Current) -> Option<Best> {
-        let behind = at + current.covers;
-        let one_word = current.entry.has(flag::ONE_WORD);
-        if behind >= self.end || one_word && self.matcher.behind(self.text[behind]).is_space {
+    /// The best pair, unless that is the current record, which ends at `end`, and the one behind it.
+    #[expect(clippy::inline_always, reason = "the three choices are weighed side by side")]
+    #[inline(always)]
+    fn best_change(&self, place: Place<'_>, end: usize, ahead: &Ahead) -> Option<Pair> {
+        if place.choices.is_word() && self.matcher.is_space(self.text[end]) {
             return None;
         }
-        let mut best = Best { key: i32::MIN, second: 0 };
-        let rest = &self.text[behind..self.end];
-        self.consider(at, current, FIRST_RANK, self.matcher.longest(rest), &mut best);
-        let [alt1, alt2] = self.matcher.alternatives(current.handle);
-        if alt1.handle != 0 {
-            let second = self.matcher.longest_after(*alt1, rest);
-            self.consider(at, current, FIRST_RANK - 1, second, &mut best);
-            if alt2.handle != 0 {
-                let second = self.matcher.longest_after(*alt2, rest);
-                self.consider(at, current, FIRST_RANK - 2, second, &mut best);
-            }
+        let (first, one) = self.weigh(place, 0, ahead);
+        let (second, other) = self.weigh(place, 1, ahead);
+        let (third, another) = self.weigh(place, 2, ahead);
+        let mut best = first.max(second).max(third);
+        if (one | other | another) && self.delete_id.is_some() {
+            best = best.max(self.best_spaced(place, [one, other, another], ahead));
         }
-        (best.second != 0).then_some(best)
+        // One without a second record is the best only where no pair has one.
+        (best != first && best as Handle != 0).then_some(best)
     }
 
-    /// Offers the split of this rank with the record behind it, and the same split with a space
-    /// put behind it where that covers more.
-    #[inline]
-    fn consider(&self, at: usize, current: Current, rank: i32, handle: Handle, best: &mut Best) {
-        if handle == 0 {
-            return;
-        }
-        let split = Split::new(self, current, rank);
-        let rest = &self.text[at + split.covers..];
-        let second = self.matcher.entry(handle);
-        let len = usize::from(second.len);
-        let behind = self.matcher.behind(rest[len]);
-        let score = split.score(second, len, behind)
-            + i32::from(second.has(flag::BEGINS_WITH_SPACE))
-            - 103 * i32::from(split.first.flags & second.flags >> 1 & flag::ENDS_WITH_LETTER);
-        best.offer(score, rank, handle);
-
-        let inside_word = second.has(flag::BEGINS_WITH_LETTER) && second.words == 0;
-        if !behind.is_letter || !inside_word || self.delete_id.is_none() {
-            return;
-        }
-        let handle = self.matcher.longest_after_space(&rest[..rest.len() - 1]);
-        let second = self.matcher.entry(handle);
-        if usize::from(second.len) > len + 1 {
-            let len = usize::from(second.len) - 1;
-            let score = split.score(second, len, self.matcher.behind(rest[len]))
-                - 103 * i32::from(split.first.flags & flag::ENDS_WITH_LETTER)
-                - 1;
-            best.offer(score, rank - SPACED, handle);
-        }
-    }
-}
-
-impl Split {
-    #[inline]
-    fn new(walk: &Walk<'_>, current: Current, rank: i32) -> Self {
-        let [alt1, alt2] = walk.matcher.alternatives(current.handle);
-        let first = if rank == FIRST_RANK {
-            current.entry
-        } else if rank == FIRST_RANK - 1 {
-            walk.matcher.entry(alt1.handle)
-        } else {
-            walk.matcher.entry(alt2.handle)
-        };
-        // A space that is not in the text makes one word less.
-        let missing = if current.fd == 1 { 100 + i32::from(first.words >= 2) } else { 0 };
-        Self {
-            rank,
-            first,
-            covers: usize::from(first.len - current.fd),
-            instead_of: current.covers,
-            score: i32::from(first.worth) - missing,
-        }
+    /// The pair of a choice and the record behind it, and whether one with a space put in between
+    /// covers more.
+    #[expect(clippy::inline_always, reason = "the three choices are weighed side by side")]
+    #[inline(always)]
+    fn weigh(&self, place: Place<'_>, choice: usize, ahead: &Ahead) -> (Pair, bool) {
+        let second = ahead.longest(place.at + place.covers(choice));
+        let (score, grows) = self.score(place, choice, second);
+        (pair(score, rank(choice, true), second.handle), grows)
     }
 
-    /// The terms of the score that are the same with and without a space put in.
-    #[inline]
-    fn score(&self, second: Entry, len: usize, behind: Behind) -> i32 {
-        let total = self.covers + len;
-        let markers = self.first.flags >> 3 & second.flags >> 4 & 1;
-        let inside_word = second.flags & flag::ENDS_WITH_LETTER & u8::from(behind.is_letter);
-        let no_gain = match total.cmp(&self.instead_of) {
-            _ if self.rank == FIRST_RANK => 0,
-            Ordering::Less => 100,
-            // More than all else: with a space put in, the same record could come back for ever.
-            Ordering::Equal => 10_000,
-            Ordering::Greater => 0,
-        };
-        self.score + total as i32 + i32::from(second.worth) + i32::from(behind.worth)
-            - 100 * i32::from(markers)
-            - 3 * i32::from(inside_word)
-            - no_gain
+    /// The best pair with a space put in between, behind those choices where that covers more.
+    fn best_spaced(&self, place: Place<'_>, grows: [bool; 3], ahead: &Ahead) -> Pair {
+        let mut best = Pair::MIN;
+        for (choice, grows) in grows.into_iter().enumerate() {
+            let behind = place.at + place.covers(choice);
+            let second = self.matcher.spaced(behind, ahead);
+            let (score, _) = self.score(place, choice, second);
+            let pair = pair(score, rank(choice, false), second.handle);
+            best = select_unpredictable(grows && pair > best, pair, best);
+        }
+        best
+    }
+
+    /// The score of a pair whose first token is this choice, and whether the second covers more with a
+    /// space put in between.
+    #[expect(clippy::inline_always, reason = "the three choices are weighed side by side")]
+    #[inline(always)]
+    fn score(&self, place: Place<'_>, choice: usize, second: Second) -> (i32, bool) {
+        let Place { at, choices, missing } = place;
+        let first = choices.first(choice, missing);
+        let covers = first.len + usize::from(second.len);
+        let (score, grows) = self.matcher.score(first, second, self.text[at + covers]);
+        let current = place.covers(0);
+        let alternative = choice != 0;
+        let less = i32::from(alternative && covers < current);
+        // More than all else: with a space put in, the same record could come back for ever.
+        let the_same = i32::from(alternative && covers == current);
+        (score - 100 * less - 10_000 * the_same, grows)
     }
 }
 
-impl Best {
-    #[inline]
-    fn offer(&mut self, score: i32, rank: i32, second: Handle) {
-        let key = score << RANK_BITS | rank;
-        if key > self.key {
-            *self = Self { key, second };
-        }
-    }
+#[inline]
+fn rank(choice: usize, plain: bool) -> i64 {
+    CURRENT - choice as i64 + if plain { PLAIN } else { 0 }
+}
+
+#[inline]
+fn pair(score: i32, rank: i64, second: Handle) -> Pair {
+    i64::from(score) << SCORE_SHIFT | rank << RANK_SHIFT | i64::from(second)
 }
