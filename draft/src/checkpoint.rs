@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::device::Compute;
 use crate::error::ModelError;
@@ -45,6 +45,9 @@ const TIED: (&str, &str) = ("model.embed_tokens.weight", "lm_head.weight");
 
 /// Bytes that are copied at once.
 const PIECE: usize = 256 << 10;
+
+/// Elements that libtorch copies without starting threads.
+const SERIAL: usize = 16 << 10;
 
 /// A mapped file.
 #[derive(Debug)]
@@ -264,13 +267,16 @@ impl Checkpoint {
         let kind = kind(stored.dtype).unwrap_or(Kind::Float);
         let mut copied = 0;
         let mut at = stored.bytes.start;
+        let size = kind.elt_size_in_bytes();
         for piece in map[stored.bytes.clone()].chunks(PIECE) {
-            let count = (piece.len() / kind.elt_size_in_bytes()) as i64;
-            let source = Tensor::f_from_data_size(piece, &[count], kind)?;
-            flat.f_narrow(0, first + copied, count)?.f_copy_(&source)?;
+            for part in piece.chunks(at_once(flat, PIECE / size) * size) {
+                let count = (part.len() / size) as i64;
+                let source = Tensor::f_from_data_size(part, &[count], kind)?;
+                flat.f_narrow(0, first + copied, count)?.f_copy_(&source)?;
+                copied += count;
+            }
             at += piece.len();
             release(map, at);
-            copied += count;
         }
         Ok(copied)
     }
@@ -286,7 +292,7 @@ impl Checkpoint {
         let map = &self.files[stored.file].map;
         let scales = self.floats(&format!("{name}{SCALE}"));
         let columns = stored.shape[1].max(1);
-        let rows = (PIECE / columns).max(1);
+        let rows = (at_once(flat, PIECE) / columns).max(1);
         let (mut copied, mut at) = (0, stored.bytes.start);
         let pieces = map[stored.bytes.clone()].chunks(rows * columns);
         for (piece, scales) in pieces.zip(scales.chunks(rows)) {
@@ -305,6 +311,12 @@ fn widen<const SIZE: usize>(bytes: &[u8], values: &mut [f32], value: impl Fn([u8
     for (own, bytes) in values.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
         *own = value(*bytes);
     }
+}
+
+/// Elements to be copied at once: `most`, but on the CPU fewer than libtorch starts threads for. They would
+/// wait for each other behind every piece, on a busy machine for much longer than copying takes.
+fn at_once(into: &Tensor, most: usize) -> usize {
+    if into.device() == Device::Cpu { most.min(SERIAL) } else { most }
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {

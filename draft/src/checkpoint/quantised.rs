@@ -27,10 +27,11 @@ pub(crate) fn rounded_row(row: &[f32]) -> (Vec<i8>, f32) {
 
 /// The values that whole numbers of rows of `columns` stand for.
 pub(super) fn values(numbers: &[u8], scales: &[f32], columns: usize) -> Vec<f32> {
-    let row = |(row, scale): (&[u8], &f32)| {
-        row.iter().map(|&number| f32::from(number as i8) * scale).collect::<Vec<_>>()
-    };
-    numbers.chunks(columns).zip(scales).flat_map(row).collect()
+    let mut values = Vec::with_capacity(numbers.len());
+    for (row, scale) in numbers.chunks(columns).zip(scales) {
+        values.extend(row.iter().map(|&number| f32::from(number as i8) * scale));
+    }
+    values
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! the Hub's word for those of its cache, whose names are their hashes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -14,6 +14,9 @@ use crate::prompts::hex;
 /// Files that a tokenizer may consist of.
 const TOKENIZER: [&str; 4] =
     ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"];
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 18;
 
 impl ModelInfo {
     /// The same with the hashes of the files in its folder.
@@ -67,8 +70,8 @@ pub fn of_file(path: &Path) -> Result<String> {
     }
     let unreadable = || format!("cannot read {}", path.display());
     let mut hash = Sha256::new();
-    io::copy(&mut File::open(path).with_context(unreadable)?, &mut hash)
-        .with_context(unreadable)?;
+    let file = File::open(path).with_context(unreadable)?;
+    io::copy(&mut BufReader::with_capacity(PIECE, file), &mut hash).with_context(unreadable)?;
     Ok(hex(&hash.finalize()))
 }
 
