@@ -97,6 +97,7 @@ impl Bench<'_> {
         let each: u64 =
             self.slots.iter().map(|slot| u64::from(self.plan.repeats_at(slot.temperature()))).sum();
         let turns: u64 = fitted.iter().map(|own| 1 + own.prompt.later.len() as u64).sum();
+        tracing::info!("the first prompt begins");
         if (self.ledger.records.len() as u64) < each * turns {
             self.warm_up(fitted)?;
         }
