@@ -25,6 +25,7 @@ pub mod report;
 pub mod schema;
 pub mod settings;
 pub mod source;
+pub mod speed;
 pub mod statistics;
 pub mod template;
 pub mod tokenizer;

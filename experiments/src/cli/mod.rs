@@ -16,6 +16,7 @@ pub mod plan;
 pub mod pull;
 pub mod report;
 pub mod schema;
+pub mod speed;
 pub mod tokenize;
 pub mod trace;
 pub mod train;
@@ -61,6 +62,8 @@ enum Command {
     /// Evaluate one model (perplexity and bits per byte of text, or BLiMP), or check that a pair is
     /// lossless.
     Eval(Box<eval::Args>),
+    /// Measure how fast one model decodes, and what passes over several ids cost.
+    Speed(speed::Args),
     /// Turn text into ids, or ids into text, line by line.
     Tokenize(tokenize::Args),
     /// Make a small vocabulary: build one from text, or trim a large one.
@@ -91,6 +94,7 @@ impl Cli {
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Eval(args) => args.run(printer),
+            Command::Speed(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
             Command::Vocab(args) => args.run(printer).map(|()| true),
             Command::Models(args) => args.run(printer).map(|()| true),
