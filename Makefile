@@ -8,7 +8,7 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers clean libtorch
+.PHONY: help build test check fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed clean libtorch
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
@@ -20,6 +20,7 @@ help:
 	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
 	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'
 	@echo 'make bench-train  tokens a second of training beside PyTorch (benchmarks/train.sh)'
+	@echo 'make bench-speed  tokens a second on the CPU beside llama.cpp and PyTorch (benchmarks/speed.sh)'
 	@echo 'make clean    remove what was built (libtorch stays in .venv)'
 
 build:
@@ -66,6 +67,10 @@ bench-peers: build
 # FLAGS_TRAIN: see benchmarks/train.sh --help.
 bench-train: build
 	@benchmarks/train.sh $(FLAGS_TRAIN)
+
+# FLAGS_SPEED: see benchmarks/speed.sh --help.
+bench-speed: build
+	@benchmarks/speed.sh $(FLAGS_SPEED)
 
 clean:
 	cargo clean
