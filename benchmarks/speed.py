@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -35,21 +34,25 @@ import transformers
 from speed_pair import pair, startup, tokenizer
 from speed_report import page
 from speed_run import Contender, Failed, Run
+from speed_setup import processor
 from speed_torch import Loop, Transformers
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["draft", "target", "target-1b", "tokenizer", "startup", "pair"]
 NODES = [1, 8, 16, 32]
 PREFIX, PREFILL = 128, 512
+# The large model gets a share of the tokens and ids.
+LARGE = 4
 # llama.cpp's kind of the same width.
 KINDS = {"fp32": "f32", "bf16": "f16", "fp16": "f16", "int8": "q8_0"}
 
-def spec(run: Run, model: Path | str, dtypes: list[str]) -> Contender:
+def spec(run: Run, model: Path | str, dtypes: list[str], share: int) -> Contender:
     """All element types of a model, by `spec speed`."""
     args = run.args
     line = [run.binary, "speed", "--model", model, "--source", "bundled", "--rounds", 1, "--json"]
-    line += ["--dtype", ",".join(dtypes), "--threads", args.threads, "--tokens", args.tokens]
-    line += ["--nodes", ",".join(map(str, NODES)), "--prefix", PREFIX, "--prefill", PREFILL]
+    line += ["--dtype", ",".join(dtypes), "--threads", args.threads]
+    line += ["--tokens", max(1, args.tokens // share), "--prefill", PREFILL // share]
+    line += ["--nodes", ",".join(map(str, NODES)), "--prefix", PREFIX]
 
     def measure() -> dict[str, dict]:
         report = json.loads(run.output(line))
@@ -85,12 +88,12 @@ def known_dtypes(run: Run, model: Path | str, wanted: list[str]) -> list[str]:
     return found
 
 
-def llama(run: Run, folder: Path, kind: str) -> list[Contender]:
+def llama(run: Run, folder: Path, kind: str, share: int) -> list[Contender]:
     """A kind of GGUF in llama.cpp: through its C interface, and by its own llama-bench."""
     programs, file, args = run.cache.llama(), run.cache.gguf(folder, kind), run.args
-    nodes = ",".join(map(str, NODES))
-    numbers = [args.threads, args.tokens, PREFIX, PREFILL, nodes]
-    bench = [programs / "llama-bench", "-m", file, "-p", 0, "-n", args.tokens, "-t", args.threads]
+    tokens, nodes = max(1, args.tokens // share), ",".join(map(str, NODES))
+    numbers = [args.threads, tokens, PREFIX, PREFILL // share, nodes]
+    bench = [programs / "llama-bench", "-m", file, "-p", 0, "-n", tokens, "-t", args.threads]
 
     def probe() -> dict[str, dict]:
         out = run.output([programs / "speed_llama", file, *numbers])
@@ -120,17 +123,18 @@ def python(run: Run, folder: Path) -> list[Contender]:
 
 def decoding(run: Run, part: str) -> None:
     """One model in all programs and element types."""
-    wanted = run.args.dtypes
+    wanted, share = run.args.dtypes, 1
     if part == "target-1b":
         folder = model = run.cache.random()
+        share = LARGE
         wanted = [dtype for dtype in wanted if dtype != "fp32"]
     else:
         model = "stentor2" if part == "draft" else "spec-24m"
         folder = run.cache.bundled(model)
     dtypes = known_dtypes(run, model, wanted)
-    contenders = [spec(run, model, dtypes)] if dtypes else []
+    contenders = [spec(run, model, dtypes, share)] if dtypes else []
     for kind in dict.fromkeys(KINDS[dtype] for dtype in wanted):
-        contenders += llama(run, folder, kind)
+        contenders += llama(run, folder, kind, share)
     if part != "target-1b":
         contenders += python(run, folder)
     run.rounds(part, contenders)
@@ -173,15 +177,13 @@ def arguments() -> argparse.Namespace:
 def machine(run: Run) -> dict:
     """What figures were measured on, and with."""
     commit = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        ["git", "-C", ROOT, "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
     return {
-        "processor": names[0] if names else platform.processor(),
+        "processor": processor("model name"),
         "cores": os.cpu_count(),
         "threads": run.args.threads,
         "commit": commit.stdout.strip(),

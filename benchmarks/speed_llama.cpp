@@ -20,6 +20,7 @@ namespace {
 constexpr int PROMPT = 16;
 constexpr size_t FEWEST = 3;
 constexpr double SPAN = 0.05;
+constexpr double LONG = 1.0;
 
 double now() {
     const auto time = std::chrono::steady_clock::now().time_since_epoch();
@@ -148,7 +149,7 @@ class Probe {
     template <typename Fill> double repeat(int length, Fill fill) {
         std::vector<double> times;
         const double begin = now();
-        while (times.size() < FEWEST || now() - begin < SPAN) {
+        while (times.empty() || now() - begin < (times.size() < FEWEST ? LONG : SPAN)) {
             llama_memory_seq_rm(llama_get_memory(context_), -1, length, -1);
             clear();
             const double since = now();

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 import struct
@@ -56,6 +55,14 @@ RANDOM = {
 def say(text: str) -> None:
     """Talk goes to standard error."""
     print(f"bench-speed: {text}", file=sys.stderr, flush=True)
+
+
+def processor(key: str) -> str:
+    """What the system says of the first processor."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith(key):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
 
 
 class Cache:
@@ -108,7 +115,7 @@ class Cache:
         """The folder of llama.cpp's programs, `speed_llama` among them."""
         source, build = self.source(), self.folder / f"llama-{PACKAGE}"
         paths = {**os.environ, "PATH": f"{self.tools()}:{os.environ['PATH']}"}
-        wanted = " ".join(self.options) + platform.processor()
+        wanted = " ".join([*self.options, processor("flags")])
         ready = build / "ready"
         if not ready.exists() or ready.read_text() != wanted:
             say(f"building llama.cpp with {self.jobs} jobs, for some minutes")

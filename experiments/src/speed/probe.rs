@@ -8,9 +8,11 @@ use draft::{LanguageModel, ModelError, Wanted};
 
 use super::figures::median;
 
-/// A pass is repeated at least so often, and until its repetitions took so long together.
+/// A pass is repeated at least so often, and until its repetitions took so long together; but not beyond a
+/// time after which once is enough.
 const FEWEST: usize = 3;
 const SPAN: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(1);
 
 /// A model, and ids for it.
 pub(super) struct Probe {
@@ -86,7 +88,7 @@ impl Probe {
         mut pass: impl FnMut(&mut dyn LanguageModel, &[u32]) -> Result<(), ModelError>,
     ) -> Result<f64, ModelError> {
         let (mut times, begin) = (Vec::new(), Instant::now());
-        while times.len() < FEWEST || begin.elapsed() < SPAN {
+        while times.is_empty() || begin.elapsed() < if times.len() < FEWEST { LONG } else { SPAN } {
             self.network.truncate(length);
             let since = Instant::now();
             pass(self.network.as_mut(), &self.ids)?;
