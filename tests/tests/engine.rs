@@ -12,7 +12,7 @@ use draft::{Compute, Engine, Model};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};
-use support::shared;
+
 
 const ROWS: u32 = 40;
 

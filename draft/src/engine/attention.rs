@@ -10,8 +10,9 @@ use std::ops::Range;
 
 use super::cache::{Layer, Sizes};
 use super::lanes::{Lanes, PANEL, Portable};
-use super::loops::{Single, Tile, floats, pair};
+use super::loops::{BFloat, Half, Single, Stored, Tile, floats, pair};
 use super::maths::{exponentials, turn};
+use super::packed::Format;
 use super::plan::Seen;
 use super::product::Isa;
 use super::team::Shared;
@@ -50,6 +51,9 @@ pub(super) struct Scratch {
     scores: Vec<f32>,
     /// What one row sees.
     compact: Vec<f32>,
+    /// A key and a value as they are kept.
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl Attention<'_> {
@@ -66,18 +70,22 @@ impl Attention<'_> {
     ///
     /// # Safety
     /// Nobody else uses this head of the cache, or writes to the heads of the pass, meanwhile.
-    pub(super) unsafe fn write(&self, head: usize, past: usize) {
-        let Sizes { heads, dim, .. } = self.sizes;
-        let mut turned = vec![0f32; dim];
+    pub(super) unsafe fn write(&self, head: usize, past: usize, scratch: &mut Scratch) {
+        let Sizes { heads, dim, format, .. } = self.sizes;
+        let Scratch { queries: turned, key: kept_key, value: kept_value, .. } = scratch;
+        turned.resize(MOST * dim, 0.0);
+        let turned = &mut turned[..dim];
         for (index, seen) in self.seen.iter().enumerate() {
             let first = index * self.width() + (self.group * heads + head) * dim;
             // SAFETY: the caller's.
             let (key, value) =
                 unsafe { (self.heads.part(first, dim), self.heads.part(first + heads * dim, dim)) };
             turned.copy_from_slice(key);
-            self.turn(&mut turned, seen.position);
+            self.turn(turned, seen.position);
+            format.put(turned, kept_key);
+            format.put(value, kept_value);
             // SAFETY: the caller's.
-            unsafe { self.layer.write(&self.sizes, (head, past + index), (&turned, value)) };
+            unsafe { self.layer.write(&self.sizes, (head, past + index), (kept_key, kept_value)) };
         }
     }
 
@@ -102,13 +110,13 @@ impl Attention<'_> {
         // SAFETY: the caller's.
         unsafe {
             match isa {
-                Isa::Portable => self.tiles::<Portable>(head, rows, scratch),
+                Isa::Portable => self.all::<Portable>(head, rows, scratch),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => self.with_avx2(head, rows, scratch),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 => self.with_avx512(head, rows, scratch),
                 #[cfg(not(target_arch = "x86_64"))]
-                _ => self.tiles::<Portable>(head, rows, scratch),
+                _ => self.all::<Portable>(head, rows, scratch),
             }
         }
     }
@@ -117,27 +125,44 @@ impl Attention<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn with_avx2(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
         // SAFETY: the caller's.
-        unsafe { self.tiles::<Avx2>(head, rows, scratch) }
+        unsafe { self.all::<Avx2>(head, rows, scratch) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn with_avx512(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
         // SAFETY: the caller's.
-        unsafe { self.tiles::<Avx512>(head, rows, scratch) }
+        unsafe { self.all::<Avx512>(head, rows, scratch) }
     }
 
     #[inline(always)]
-    unsafe fn tiles<L: Lanes>(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
+    unsafe fn all<L: Lanes>(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self.sizes.format {
+                Format::Fp16 => self.tiles::<L, Half>(head, rows, scratch),
+                Format::Bf16 => self.tiles::<L, BFloat>(head, rows, scratch),
+                Format::Fp32 | Format::Int8 => self.tiles::<L, Single>(head, rows, scratch),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn tiles<L: Lanes, S: Stored>(
+        &self,
+        head: usize,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
         let mut row = rows.start;
         while row < rows.end {
             // SAFETY: the caller's.
             row += unsafe {
                 match (rows.end - row).min(L::ROWS).min(MOST) {
-                    1 => self.tile::<L, 1>(head, row, scratch),
-                    2 | 3 => self.tile::<L, 2>(head, row, scratch),
-                    4..=7 => self.tile::<L, 4>(head, row, scratch),
-                    _ => self.tile::<L, 8>(head, row, scratch),
+                    1 => self.tile::<L, S, 1>(head, row, scratch),
+                    2 | 3 => self.tile::<L, S, 2>(head, row, scratch),
+                    4..=7 => self.tile::<L, S, 4>(head, row, scratch),
+                    _ => self.tile::<L, S, 8>(head, row, scratch),
                 }
             };
         }
@@ -145,7 +170,7 @@ impl Attention<'_> {
 
     /// Mixes for so many rows, and gives how many they are.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const ROWS: usize>(
+    unsafe fn tile<L: Lanes, S: Stored, const ROWS: usize>(
         &self,
         head: usize,
         row: usize,
@@ -159,12 +184,12 @@ impl Attention<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.queries::<ROWS>(head, row, scratch);
-            self.score::<L, ROWS>(head, first..end, scratch);
+            self.score::<L, S, ROWS>(head, first..end, scratch);
             for index in 0..ROWS {
                 let scores = &mut scratch.scores[index * stride..(index + 1) * stride];
                 weigh(scores, seen(index), first, &mut scratch.compact);
             }
-            self.gather::<L, ROWS>(head, row, first..end, scratch);
+            self.gather::<L, S, ROWS>(head, row, first..end, scratch);
         }
         ROWS
     }
@@ -189,7 +214,7 @@ impl Attention<'_> {
     }
 
     #[inline(always)]
-    unsafe fn score<L: Lanes, const ROWS: usize>(
+    unsafe fn score<L: Lanes, S: Stored, const ROWS: usize>(
         &self,
         head: usize,
         places: Range<usize>,
@@ -211,9 +236,9 @@ impl Attention<'_> {
             unsafe {
                 let keys = [block, block + PANEL].map(|block| {
                     let at = self.sizes.block(head, places.start + block);
-                    self.layer.keys.part(at, dim * PANEL).as_ptr()
+                    self.layer.keys.part(at, dim * PANEL * S::SIZE).as_ptr()
                 });
-                pair::<L, ROWS>(keys, dim, queries, &mut tiles);
+                pair::<L, S, ROWS>(keys, dim, queries, &mut tiles);
             }
             for tile in &tiles {
                 for (index, scores) in tile.iter().enumerate() {
@@ -227,8 +252,8 @@ impl Attention<'_> {
             let mut tile = [[0f32; PANEL]; ROWS];
             // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
             unsafe {
-                let keys = self.layer.keys.part(at, dim * PANEL);
-                floats::<L, Single, ROWS>(keys.as_ptr().cast(), dim, queries, &mut tile);
+                let keys = self.layer.keys.part(at, dim * PANEL * S::SIZE);
+                floats::<L, S, ROWS>(keys.as_ptr(), dim, queries, &mut tile);
             }
             for (index, scores) in tile.iter().enumerate() {
                 scratch.scores[index * stride + block..][..PANEL].copy_from_slice(scores);
@@ -237,7 +262,7 @@ impl Attention<'_> {
     }
 
     #[inline(always)]
-    unsafe fn gather<L: Lanes, const ROWS: usize>(
+    unsafe fn gather<L: Lanes, S: Stored, const ROWS: usize>(
         &self,
         head: usize,
         row: usize,
@@ -257,9 +282,9 @@ impl Attention<'_> {
             unsafe {
                 let values = [panel, panel + 1].map(|panel| {
                     let at = self.sizes.values(head, panel, places.start);
-                    self.layer.values.part(at, depth * PANEL).as_ptr()
+                    self.layer.values.part(at, depth * PANEL * S::SIZE).as_ptr()
                 });
-                pair::<L, ROWS>(values, depth, laws, &mut tiles);
+                pair::<L, S, ROWS>(values, depth, laws, &mut tiles);
                 self.put(head, row, panel, &tiles[0]);
                 self.put(head, row, panel + 1, &tiles[1]);
             }
@@ -270,8 +295,8 @@ impl Attention<'_> {
             let mut tile = [[0f32; PANEL]; ROWS];
             // SAFETY: the caller's; a panel has 32 numbers of each place.
             unsafe {
-                let values = self.layer.values.part(at, depth * PANEL);
-                floats::<L, Single, ROWS>(values.as_ptr().cast(), depth, laws, &mut tile);
+                let values = self.layer.values.part(at, depth * PANEL * S::SIZE);
+                floats::<L, S, ROWS>(values.as_ptr(), depth, laws, &mut tile);
                 self.put(head, row, panel, &tile);
             }
         }

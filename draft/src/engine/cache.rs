@@ -1,7 +1,9 @@
 //! Keys and values of what a decoder has read, as attention reads them: both are matrices in panels of 32,
-//! of positions for keys and of dimensions for values. In 32-bit floats.
+//! of positions for keys and of dimensions for values. In 32-bit floats where weights are, else in 16-bit
+//! ones: behind 144 ids, 32-bit keys and values of a draft with 8-bit weights are a fifth of all bytes read.
 
 use super::lanes::PANEL;
+use super::packed::Format;
 use super::team::Shared;
 
 /// Room for this many positions is made at first; it doubles when it is full.
@@ -19,9 +21,9 @@ pub(super) struct Cache {
 #[derive(Debug)]
 pub(super) struct Layer {
     /// `[head][block of 32 positions][dimension][32]`
-    pub(super) keys: Shared<f32>,
+    pub(super) keys: Shared<u8>,
     /// `[head][panel of 32 dimensions][position][32]`
-    pub(super) values: Shared<f32>,
+    pub(super) values: Shared<u8>,
 }
 
 /// Where a number of a layer lies.
@@ -29,40 +31,44 @@ pub(super) struct Layer {
 pub(super) struct Sizes {
     pub(super) heads: usize,
     pub(super) dim: usize,
+    /// How numbers are stored.
+    pub(super) format: Format,
     capacity: usize,
 }
 
 impl Sizes {
-    /// The keys of the block of 32 positions that a position is in.
+    /// The first byte of the keys of the block of 32 positions that a position is in.
     pub(super) fn block(&self, head: usize, position: usize) -> usize {
-        (head * (self.capacity / PANEL) + position / PANEL) * self.dim * PANEL
+        let block = head * (self.capacity / PANEL) + position / PANEL;
+        block * self.dim * PANEL * self.format.size()
     }
 
-    /// The values of a panel of dimensions from a position on.
+    /// The first byte of the values of a panel of dimensions from a position on.
     pub(super) fn values(&self, head: usize, panel: usize, position: usize) -> usize {
-        ((head * self.panels() + panel) * self.capacity + position) * PANEL
+        let row = (head * self.panels() + panel) * self.capacity + position;
+        row * PANEL * self.format.size()
     }
 
     pub(super) fn panels(&self) -> usize {
         self.dim.div_ceil(PANEL)
     }
 
-    fn numbers(&self) -> (usize, usize) {
-        let keys = self.heads * self.dim * self.capacity;
-        (keys, self.heads * self.panels() * PANEL * self.capacity)
+    fn bytes(&self) -> (usize, usize) {
+        let places = self.heads * self.capacity * self.format.size();
+        (places * self.dim, places * self.panels() * PANEL)
     }
 }
 
 impl Layer {
     fn new(sizes: &Sizes) -> Self {
         let mut layer = Self { keys: Shared::new(), values: Shared::new() };
-        let (keys, values) = sizes.numbers();
+        let (keys, values) = sizes.bytes();
         layer.keys.reserve(keys);
         layer.values.reserve(values);
         layer
     }
 
-    /// Writes key and value of one position.
+    /// Writes key and value of one position, as bytes.
     ///
     /// # Safety
     /// Nobody else uses this head meanwhile.
@@ -71,22 +77,23 @@ impl Layer {
         &self,
         sizes: &Sizes,
         (head, position): (usize, usize),
-        (key, value): (&[f32], &[f32]),
+        (key, value): (&[u8], &[u8]),
     ) {
-        let lane = position % PANEL;
+        let (size, lane) = (sizes.format.size(), position % PANEL);
+        let block = sizes.dim * PANEL * size;
         // SAFETY: the caller's.
-        let keys = unsafe { self.keys.part_mut(sizes.block(head, position), sizes.dim * PANEL) };
-        for (column, key) in keys.chunks_exact_mut(PANEL).zip(key) {
-            column[lane] = *key;
+        let keys = unsafe { self.keys.part_mut(sizes.block(head, position), block) };
+        for (column, key) in keys.chunks_exact_mut(PANEL * size).zip(key.chunks_exact(size)) {
+            column[lane * size..][..size].copy_from_slice(key);
         }
-        for (panel, part) in value.chunks(PANEL).enumerate() {
+        for (panel, part) in value.chunks(PANEL * size).enumerate() {
             let at = sizes.values(head, panel, position);
             // SAFETY: the caller's.
             unsafe { self.values.part_mut(at, part.len()) }.copy_from_slice(part);
         }
     }
 
-    /// Copies a position of another layer, which may be this one as it was.
+    /// Copies a position of another layer.
     fn copy(&mut self, sizes: &Sizes, to: usize, from: &Self, (old, at): (&Sizes, usize)) {
         for head in 0..sizes.heads {
             let (key, value) = from.read(old, head, at);
@@ -98,26 +105,29 @@ impl Layer {
         }
     }
 
-    fn read(&self, sizes: &Sizes, head: usize, position: usize) -> (Vec<f32>, Vec<f32>) {
+    fn read(&self, sizes: &Sizes, head: usize, position: usize) -> (Vec<u8>, Vec<u8>) {
+        let (size, lane) = (sizes.format.size(), position % PANEL);
         // SAFETY: nobody writes between passes.
         #[expect(unsafe_code, reason = "no pass is running")]
         let (keys, values) = unsafe {
             let value = |panel: usize| {
-                let width = PANEL.min(sizes.dim - panel * PANEL);
+                let width = PANEL.min(sizes.dim - panel * PANEL) * size;
                 self.values.part(sizes.values(head, panel, position), width)
             };
-            let keys = self.keys.part(sizes.block(head, position), sizes.dim * PANEL);
+            let keys = self.keys.part(sizes.block(head, position), sizes.dim * PANEL * size);
             (keys, (0..sizes.panels()).map(value).collect::<Vec<_>>())
         };
-        let lane = position % PANEL;
-        (keys.iter().skip(lane).step_by(PANEL).copied().collect(), values.concat())
+        let columns = keys.chunks_exact(PANEL * size);
+        let key = columns.flat_map(|column| &column[lane * size..][..size]).copied().collect();
+        (key, values.concat())
     }
 }
 
 impl Cache {
     /// An empty cache.
-    pub(super) fn new(layers: usize, heads: usize, dim: usize) -> Self {
-        let sizes = Sizes { heads, dim, capacity: FIRST_CAPACITY };
+    pub(super) fn new(layers: usize, heads: usize, dim: usize, weights: Format) -> Self {
+        let format = if weights == Format::Int8 { Format::Fp16 } else { weights };
+        let sizes = Sizes { heads, dim, format, capacity: FIRST_CAPACITY };
         Self { layers: (0..layers).map(|_| Layer::new(&sizes)).collect(), sizes, length: 0 }
     }
 

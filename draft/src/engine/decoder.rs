@@ -219,7 +219,7 @@ impl Part<'_> {
         let heads = member.share(config.kv_heads);
         for head in heads.clone() {
             // SAFETY: heads are shared out.
-            unsafe { attention.write(head, past) };
+            unsafe { attention.write(head, past, &mut scratch) };
         }
         if config.kv_heads.is_multiple_of(member.count()) {
             for head in heads {

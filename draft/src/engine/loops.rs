@@ -61,8 +61,8 @@ const VECTORS: usize = 8;
 /// # Safety
 /// As of [`floats`].
 #[inline(always)]
-pub(super) unsafe fn pair<L: Lanes, const ROWS: usize>(
-    columns: [*const f32; 2],
+pub(super) unsafe fn pair<L: Lanes, S: Stored, const ROWS: usize>(
+    columns: [*const u8; 2],
     depth: usize,
     rows: [*const f32; ROWS],
     tiles: &mut [Tile<ROWS>; 2],
@@ -76,9 +76,10 @@ pub(super) unsafe fn pair<L: Lanes, const ROWS: usize>(
                 let input = L::splat(*rows[index].add(column));
                 for panel in 0..2 {
                     for vector in 0..vectors {
-                        let part = columns[panel].add(column * PANEL + vector * L::WIDTH);
+                        let number = column * PANEL + vector * L::WIDTH;
+                        let part = S::load::<L>(columns[panel].add(number * S::SIZE));
                         let sum = &mut sums[panel][index][vector];
-                        *sum = L::fused(L::load(part), input, *sum);
+                        *sum = L::fused(part, input, *sum);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use super::packed::{Format, Packed};
 use super::plan::{self, Seen};
 use super::product::Isa;
 use crate::checkpoint::Checkpoint;
-use crate::config::LlamaConfig;
+use crate::config::{Decoder, LlamaConfig};
 use crate::error::ModelError;
 use crate::language_model::{LanguageModel, Logits, Wanted};
 use crate::rope::tables;
@@ -50,7 +50,7 @@ impl Native {
         let mut model = Self {
             weights,
             window: config.window,
-            cache: Cache::new(sizes.layers, sizes.kv_heads, sizes.head_dim),
+            cache: cache(sizes, format),
             room: Room::new(Isa::detect(), threads),
             ids: Vec::new(),
             cosines: Vec::new(),
@@ -68,7 +68,7 @@ impl Native {
         Self {
             weights: self.weights.clone(),
             window: self.window,
-            cache: Cache::new(sizes.layers, sizes.kv_heads, sizes.head_dim),
+            cache: cache(sizes, self.weights.embedding.format),
             room: Room::new(isa, threads),
             ids: Vec::new(),
             cosines: self.cosines.clone(),
@@ -186,6 +186,10 @@ impl LanguageModel for Native {
         self.ids.truncate(length);
         self.cache.truncate(length);
     }
+}
+
+fn cache(sizes: &Decoder, weights: Format) -> Cache {
+    Cache::new(sizes.layers, sizes.kv_heads, sizes.head_dim, weights)
 }
 
 /// Reads a checkpoint into packed weights.

@@ -29,6 +29,20 @@ impl Format {
         }
     }
 
+    /// The bytes of a float, in the format of floats that this is.
+    pub(super) fn put(self, values: &[f32], bytes: &mut Vec<u8>) {
+        bytes.clear();
+        match self {
+            Self::Fp16 => bytes
+                .extend(values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes())),
+            Self::Bf16 => bytes
+                .extend(values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes())),
+            Self::Fp32 | Self::Int8 => {
+                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            }
+        }
+    }
+
     /// Columns of a packed matrix of `depth` columns: whole blocks of 8-bit weights.
     pub(super) fn depth(self, depth: usize) -> usize {
         if self == Self::Int8 { depth.next_multiple_of(BLOCK) } else { depth }

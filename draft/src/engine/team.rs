@@ -37,7 +37,7 @@ impl Member<'_> {
 
     /// Waits until all members are here.
     pub(super) fn meet(&self) {
-        self.meeting.wait();
+        self.meeting.wait(self.index);
     }
 
     /// The member's share of `tasks` tasks.
@@ -47,30 +47,34 @@ impl Member<'_> {
     }
 }
 
-/// A point that all members pass together.
+/// A count on a cache line of its own, which one thread writes and the others watch.
+#[repr(align(128))]
+struct Watched(AtomicUsize);
+
+/// A point that all members pass together. Each counts how often it came there: a meeting costs one
+/// transfer of a cache line each way, where a count that all of them raise would cost three.
 struct Meeting {
     count: usize,
-    arrived: AtomicUsize,
-    round: AtomicUsize,
+    came: Vec<Watched>,
 }
 
 impl Meeting {
     fn new(count: usize) -> Self {
-        Self { count, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+        Self { count, came: (0..count).map(|_| Watched(AtomicUsize::new(0))).collect() }
     }
 
-    fn wait(&self) {
+    fn wait(&self, index: usize) {
         if self.count == 1 {
             return;
         }
-        let round = self.round.load(Ordering::Relaxed);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.count {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.round.store(round.wrapping_add(1), Ordering::Release);
-            return;
-        }
-        while !spin(|| self.round.load(Ordering::Acquire) != round) {
-            std::thread::yield_now();
+        let own = &self.came[index].0;
+        let times = own.load(Ordering::Relaxed).wrapping_add(1);
+        own.store(times, Ordering::Release);
+        for other in &self.came {
+            let is_here = || times.wrapping_sub(other.0.load(Ordering::Acquire)).cast_signed() <= 0;
+            while !spin(is_here) {
+                std::thread::yield_now();
+            }
         }
     }
 }
@@ -221,7 +225,7 @@ impl Post {
             task(member);
             std::mem::forget(guard);
         }
-        self.meeting.wait();
+        self.meeting.wait(index);
     }
 }
 
