@@ -13,7 +13,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};
 
-
 const ROWS: u32 = 40;
 
 /// Shapes that differ in what the engine must mind.

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::cache::{Layer, Sizes};
 use super::lanes::{Lanes, PANEL, Portable};
-use super::loops::{BFloat, Half, Single, Stored, Tile, floats, pair};
+use super::loops::{BFloat, Half, Single, Stored, Tile, floats};
 use super::maths::{exponentials, turn};
 use super::packed::Format;
 use super::plan::Seen;
@@ -238,7 +238,7 @@ impl Attention<'_> {
                     let at = self.sizes.block(head, places.start + block);
                     self.layer.keys.part(at, dim * PANEL * S::SIZE).as_ptr()
                 });
-                pair::<L, S, ROWS>(keys, dim, queries, &mut tiles);
+                floats::<L, S, ROWS, 2>(keys, dim, queries, &mut tiles);
             }
             for tile in &tiles {
                 for (index, scores) in tile.iter().enumerate() {
@@ -249,13 +249,13 @@ impl Attention<'_> {
         }
         for block in (block..stride).step_by(PANEL) {
             let at = self.sizes.block(head, places.start + block);
-            let mut tile = [[0f32; PANEL]; ROWS];
+            let mut tile = [[[0f32; PANEL]; ROWS]; 1];
             // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
             unsafe {
                 let keys = self.layer.keys.part(at, dim * PANEL * S::SIZE);
-                floats::<L, S, ROWS>(keys.as_ptr(), dim, queries, &mut tile);
+                floats::<L, S, ROWS, 1>([keys.as_ptr()], dim, queries, &mut tile);
             }
-            for (index, scores) in tile.iter().enumerate() {
+            for (index, scores) in tile[0].iter().enumerate() {
                 scratch.scores[index * stride + block..][..PANEL].copy_from_slice(scores);
             }
         }
@@ -284,7 +284,7 @@ impl Attention<'_> {
                     let at = self.sizes.values(head, panel, places.start);
                     self.layer.values.part(at, depth * PANEL * S::SIZE).as_ptr()
                 });
-                pair::<L, S, ROWS>(values, depth, laws, &mut tiles);
+                floats::<L, S, ROWS, 2>(values, depth, laws, &mut tiles);
                 self.put(head, row, panel, &tiles[0]);
                 self.put(head, row, panel + 1, &tiles[1]);
             }
@@ -292,12 +292,12 @@ impl Attention<'_> {
         }
         for panel in panel..self.sizes.panels() {
             let at = self.sizes.values(head, panel, places.start);
-            let mut tile = [[0f32; PANEL]; ROWS];
+            let mut tile = [[[0f32; PANEL]; ROWS]; 1];
             // SAFETY: the caller's; a panel has 32 numbers of each place.
             unsafe {
                 let values = self.layer.values.part(at, depth * PANEL * S::SIZE);
-                floats::<L, S, ROWS>(values.as_ptr(), depth, laws, &mut tile);
-                self.put(head, row, panel, &tile);
+                floats::<L, S, ROWS, 1>([values.as_ptr()], depth, laws, &mut tile);
+                self.put(head, row, panel, &tile[0]);
             }
         }
     }

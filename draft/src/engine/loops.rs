@@ -55,83 +55,56 @@ impl Stored for BFloat {
 /// Vectors of a panel, at most.
 const VECTORS: usize = 8;
 
-/// Adds to the tiles of two panels the products of `depth` columns with as many inputs of each row, side by
-/// side: a sum waits for the one before it, and two panels have twice as many.
+/// Adds to the tiles of some panels the products of their `depth` columns with as many inputs of each row. A
+/// sum waits for the one before it: two panels side by side keep twice as many on their way, which one row
+/// needs.
 ///
 /// # Safety
-/// As of [`floats`].
+/// The weights of a panel are as many columns of 32, every row has as many inputs, and the processor has the
+/// instructions.
 #[inline(always)]
-pub(super) unsafe fn pair<L: Lanes, S: Stored, const ROWS: usize>(
-    columns: [*const u8; 2],
+pub(super) unsafe fn floats<L: Lanes, S: Stored, const ROWS: usize, const PANELS: usize>(
+    weights: [*const u8; PANELS],
     depth: usize,
     rows: [*const f32; ROWS],
-    tiles: &mut [Tile<ROWS>; 2],
+    tiles: &mut [Tile<ROWS>; PANELS],
 ) {
     let vectors = PANEL / L::WIDTH;
     // SAFETY: the caller's.
     unsafe {
-        let mut sums = [[[L::splat(0.0); VECTORS]; ROWS]; 2];
+        let mut sums = [[[L::splat(0.0); VECTORS]; ROWS]; PANELS];
+        for panel in 0..PANELS {
+            for index in 0..ROWS {
+                for vector in 0..vectors {
+                    let from = tiles[panel][index].as_ptr().add(vector * L::WIDTH);
+                    sums[panel][index][vector] = L::load(from);
+                }
+            }
+        }
         for column in 0..depth {
+            let mut parts = [[L::splat(0.0); VECTORS]; PANELS];
+            for panel in 0..PANELS {
+                for vector in 0..vectors {
+                    let at = (column * PANEL + vector * L::WIDTH) * S::SIZE;
+                    parts[panel][vector] = S::load::<L>(weights[panel].add(at));
+                }
+            }
             for index in 0..ROWS {
                 let input = L::splat(*rows[index].add(column));
-                for panel in 0..2 {
+                for panel in 0..PANELS {
                     for vector in 0..vectors {
-                        let number = column * PANEL + vector * L::WIDTH;
-                        let part = S::load::<L>(columns[panel].add(number * S::SIZE));
                         let sum = &mut sums[panel][index][vector];
-                        *sum = L::fused(part, input, *sum);
+                        *sum = L::fused(parts[panel][vector], input, *sum);
                     }
                 }
             }
         }
-        for panel in 0..2 {
+        for panel in 0..PANELS {
             for index in 0..ROWS {
                 for vector in 0..vectors {
                     let to = tiles[panel][index].as_mut_ptr().add(vector * L::WIDTH);
                     L::store(sums[panel][index][vector], to);
                 }
-            }
-        }
-    }
-}
-
-/// Adds to a tile the products of `depth` columns of a panel with as many inputs of each row.
-///
-/// # Safety
-/// The weights are as many columns of 32, every row has as many inputs, and the processor has the
-/// instructions.
-#[inline(always)]
-pub(super) unsafe fn floats<L: Lanes, S: Stored, const ROWS: usize>(
-    weights: *const u8,
-    depth: usize,
-    rows: [*const f32; ROWS],
-    tile: &mut Tile<ROWS>,
-) {
-    let vectors = PANEL / L::WIDTH;
-    // SAFETY: the caller's.
-    unsafe {
-        let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
-        for index in 0..ROWS {
-            for vector in 0..vectors {
-                sums[index][vector] = L::load(tile[index].as_ptr().add(vector * L::WIDTH));
-            }
-        }
-        for column in 0..depth {
-            let at = weights.add(column * PANEL * S::SIZE);
-            let mut parts = [L::splat(0.0); VECTORS];
-            for vector in 0..vectors {
-                parts[vector] = S::load::<L>(at.add(vector * L::WIDTH * S::SIZE));
-            }
-            for index in 0..ROWS {
-                let input = L::splat(*rows[index].add(column));
-                for vector in 0..vectors {
-                    sums[index][vector] = L::fused(parts[vector], input, sums[index][vector]);
-                }
-            }
-        }
-        for index in 0..ROWS {
-            for vector in 0..vectors {
-                L::store(sums[index][vector], tile[index].as_mut_ptr().add(vector * L::WIDTH));
             }
         }
     }
@@ -163,18 +136,15 @@ pub(super) unsafe fn rounded<L: Lanes, const ROWS: usize>(
         for block in 0..from.count {
             let mut sums = [[L::begin(0); VECTORS]; ROWS];
             for index in 0..ROWS {
-                let sum = *from.sums.add(index * from.count + block);
-                for vector in 0..vectors {
-                    sums[index][vector] = L::begin(sum);
-                }
+                sums[index] = [L::begin(*from.sums.add(index * from.count + block)); VECTORS];
             }
             for four in 0..BLOCK / 4 {
-                let at = weights.add((block * BLOCK + four * 4) * PANEL);
+                let column = block * BLOCK + four * 4;
                 for index in 0..ROWS {
                     let place = (index * from.count + block) * BLOCK + four * 4;
                     let inputs = from.numbers.add(place).cast::<i32>().read_unaligned();
                     for vector in 0..vectors {
-                        let part = at.add(vector * L::WIDTH * 4);
+                        let part = weights.add(column * PANEL + vector * L::WIDTH * 4);
                         sums[index][vector] = L::dot(sums[index][vector], part, inputs);
                     }
                 }

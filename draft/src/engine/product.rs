@@ -205,7 +205,8 @@ unsafe fn store<const ROWS: usize>(
     }
 }
 
-/// The sums of a panel for some rows, scaled, with the bias.
+/// The sums of a panel for some rows, scaled, with the bias. Panels go one by one: two of them side by side,
+/// and asking for weights ahead, were tried and gained nothing.
 #[inline(always)]
 unsafe fn sums<L: Lanes, const ROWS: usize>(
     product: &Product<'_>,
@@ -214,12 +215,12 @@ unsafe fn sums<L: Lanes, const ROWS: usize>(
 ) -> Tile<ROWS> {
     let Product { matrix, memory, input, .. } = product;
     let weights = matrix.panel(memory, panel).as_ptr();
-    let mut tile = [[0f32; PANEL]; ROWS];
+    let mut tiles = [[[0f32; PANEL]; ROWS]];
     // SAFETY: the caller's; a panel has as many columns as its matrix.
     unsafe {
         match *input {
             Input::Floats { values, stride } => {
-                plain::<L, ROWS>((weights, matrix), (values, stride), row, &mut tile);
+                plain::<L, ROWS>((weights, matrix), (values, stride), row, &mut tiles);
             }
             Input::Rounded { numbers, scales, sums } => {
                 let blocks = matrix.depth.div_ceil(BLOCK);
@@ -232,12 +233,13 @@ unsafe fn sums<L: Lanes, const ROWS: usize>(
                     scales: scales.as_ptr().add(first),
                     sums: sums.as_ptr().add(first),
                 };
-                rounded::<L, ROWS>(weights, &from, &mut tile);
+                rounded::<L, ROWS>(weights, &from, &mut tiles[0]);
                 let scales = &matrix.scales[panel * PANEL..][..PANEL];
-                each(&mut tile, scales, |value, scale| value * scale);
+                each(&mut tiles[0], scales, |value, scale| value * scale);
             }
         }
     }
+    let [mut tile] = tiles;
     if let Some(bias) = &matrix.bias {
         each(&mut tile, &bias[panel * PANEL..][..PANEL], |value, bias| value + bias);
     }
@@ -260,7 +262,7 @@ unsafe fn plain<L: Lanes, const ROWS: usize>(
     (weights, matrix): (*const u8, &Packed),
     (values, stride): (&[f32], usize),
     row: usize,
-    tile: &mut Tile<ROWS>,
+    tiles: &mut [Tile<ROWS>; 1],
 ) {
     let depth = matrix.depth;
     assert!((row + ROWS - 1) * stride + depth <= values.len(), "rows of input");
@@ -269,12 +271,15 @@ unsafe fn plain<L: Lanes, const ROWS: usize>(
         // SAFETY: within the input, as was just checked.
         *at = unsafe { at.add((row + index) * stride) };
     }
+    let weights = [weights];
     // SAFETY: a panel has `depth` columns of 32 weights of its format.
     unsafe {
         match matrix.format {
-            Format::Fp32 => floats::<L, Single, ROWS>(weights, depth, rows, tile),
-            Format::Fp16 => floats::<L, Half, ROWS>(weights, depth, rows, tile),
-            Format::Bf16 | Format::Int8 => floats::<L, BFloat, ROWS>(weights, depth, rows, tile),
+            Format::Fp32 => floats::<L, Single, ROWS, 1>(weights, depth, rows, tiles),
+            Format::Fp16 => floats::<L, Half, ROWS, 1>(weights, depth, rows, tiles),
+            Format::Bf16 | Format::Int8 => {
+                floats::<L, BFloat, ROWS, 1>(weights, depth, rows, tiles);
+            }
         }
     }
 }

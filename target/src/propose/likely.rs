@@ -52,7 +52,7 @@ fn largest(numbers: &[f32]) -> f32 {
 
 /// Whether any of some numbers is above a bound; without branches, so that compilers make vectors of it.
 fn exceeds(numbers: &[f32], bound: f32) -> bool {
-    numbers.iter().fold(false, |any, &number| any | (number > bound))
+    numbers.iter().fold(0, |any, &number| any | u32::from(number > bound)) != 0
 }
 
 impl Likely {
