@@ -98,6 +98,20 @@ fn centre_and_spread(name: &str, shape: &[usize], zero_centred: bool) -> (f64, f
 
 /// Writes `config.json` and a `model.safetensors` of the shapes that it asks for.
 pub fn write_formula(folder: &Path, config: &Value, seed: u64) {
+    write_as(folder, config, seed, (Dtype::F32, &|value| value.to_le_bytes().to_vec()));
+}
+
+/// The same in bfloat16, cut off rather than rounded.
+pub fn write_formula_bf16(folder: &Path, config: &Value, seed: u64) {
+    write_as(folder, config, seed, (Dtype::BF16, &|value| value.to_le_bytes()[2..].to_vec()));
+}
+
+fn write_as(
+    folder: &Path,
+    config: &Value,
+    seed: u64,
+    (dtype, bytes): (Dtype, &dyn Fn(f32) -> Vec<u8>),
+) {
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
     let model_type = config["model_type"].as_str().unwrap();
     let data: Vec<(String, Vec<usize>, Vec<u8>)> = Shape::from_json(config)
@@ -107,14 +121,14 @@ pub fn write_formula(folder: &Path, config: &Value, seed: u64) {
         .map(|(name, shape)| {
             let formula = Formula::new(model_type, &name, &shape, seed);
             let count = shape.iter().product::<usize>();
-            let bytes = (0..count).flat_map(|index| formula.value(index).to_le_bytes()).collect();
-            (name, shape, bytes)
+            let content = (0..count).flat_map(|index| bytes(formula.value(index))).collect();
+            (name, shape, content)
         })
         .collect();
     let views: HashMap<&str, TensorView<'_>> = data
         .iter()
-        .map(|(name, shape, bytes)| {
-            (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        .map(|(name, shape, content)| {
+            (name.as_str(), TensorView::new(dtype, shape.clone(), content).unwrap())
         })
         .collect();
     let metadata = Some(HashMap::from([("format".to_owned(), "pt".to_owned())]));

@@ -19,6 +19,7 @@ pub mod hub_repository;
 pub mod hub_server;
 pub mod json_schema;
 pub mod mutants;
+pub mod on_cpu;
 pub mod parquet_files;
 pub mod shards;
 pub mod shared;
