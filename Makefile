@@ -8,7 +8,7 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed clean libtorch
+.PHONY: help build test check fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed clean libtorch nvrtc
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
@@ -29,7 +29,10 @@ build:
 libtorch:
 	@tools/setup.sh
 
-test: libtorch
+nvrtc:
+	@tools/nvrtc.sh
+
+test: libtorch nvrtc
 	@tools/test.sh $(FLAGS) --workspace --no-fail-fast
 
 check: fmt clippy test doc deny

@@ -5,6 +5,8 @@
 #   doctor      libtorch uses the GPU
 #   tests       parity (of every architecture, too), caches and pairs hold on it, and 50 steps of
 #               training are those of PyTorch in fp32, within 1e-4
+#   kernels     our own kernels (draft/src/cuda): they compile, a pass says what libtorch says, and all
+#               draft loops draw what their laws draw, with 1, 8 and 32 prefixes
 #   decoding    greedy ids of a real pair are the CPU's; the pair runs in bf16
 #   precisions  N steps (200) of the recipe nano in bf16 and fp16 have losses within 1 % of fp32
 #   resume      a run that kill -9 ended goes on with the losses of one that was not killed, within
@@ -20,7 +22,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 device=cuda
-parts="doctor tests decoding precisions resume distill pair speed"
+parts="doctor tests kernels decoding precisions resume distill pair speed"
 steps=200
 shared=$root/../shared
 while [ $# -gt 0 ]; do
@@ -67,6 +69,19 @@ bench() {
     ./spec bench --draft "$shared/weights/gsm-draft-stentor2" \
         --target "$shared/weights/gsm-target-llama3" --prompts "$shared/eval/gsm8k/test.jsonl" \
         --limit 36 --out "$out/$name" "$@"
+}
+
+kernels() {
+    tools/nvrtc.sh
+    cargo test --release --locked -p spec-tests --test nvrtc --test cuda --test cuda_verify
+    if [ "$device" = cpu ]; then
+        echo "kernels: run on the CPU only, for this is a run on the CPU"
+        return
+    fi
+    for model in "$shared/weights/stories260k" "$shared/weights/gsm-draft-stentor2"; do
+        cargo run --release --locked -p spec-draft --example gpu_decode -- "$model" --check \
+            --gammas 1,4,8 --prefixes 1,8,32
+    done
 }
 
 decoding() {
@@ -169,8 +184,8 @@ speed() {
 
 for part in $parts; do
     case $part in
-        doctor | tests | decoding | precisions | resume | distill | pair | speed) ;;
-        *) echo "gpu.sh: no part $part; parts are doctor, tests, decoding, precisions, resume, distill, pair, speed" >&2
+        doctor | tests | kernels | decoding | precisions | resume | distill | pair | speed) ;;
+        *) echo "gpu.sh: no part $part; parts are doctor, tests, kernels, decoding, precisions, resume, distill, pair, speed" >&2
             exit 2 ;;
     esac
     echo "==> $part"

@@ -20,6 +20,7 @@ use tch::{Device, Kind};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{LlamaConfig, ModelConfig, Shape};
+use crate::cuda::{Choice, preferred};
 use crate::device::{Compute, Engine};
 use crate::engine::{Format, Native};
 use crate::error::ModelError;
@@ -44,6 +45,11 @@ pub struct Model {
 impl Model {
     /// Loads a model folder.
     pub fn load(folder: &Path, compute: Compute) -> Result<Self, ModelError> {
+        Self::load_by(folder, compute, Choice::of_environment()?)
+    }
+
+    /// Loads a model folder; on a GPU, its networks are read by what is chosen.
+    pub fn load_by(folder: &Path, compute: Compute, choice: Choice) -> Result<Self, ModelError> {
         let config = ModelConfig::read(folder)?;
         let checkpoint = Checkpoint::open(folder, &config.shape.tensors())?;
         let parameters = config.shape.parameters();
@@ -57,6 +63,7 @@ impl Model {
         let epsilon = config.shape.decoder().norm_epsilon;
         let stack = stack(&config.shape, Loader::new(&weights, compute.kind, epsilon))?;
         let network = Box::new(Network::new(&config.shape, stack, compute));
+        let network = preferred(folder, compute, &config.shape, network, choice)?;
         Ok(Self { config, parameters, network })
     }
 }

@@ -23,7 +23,7 @@ const ROWS: u32 = 41;
 fn small() -> (Value, Tuning, Played) {
     let mut config = tiny_config(ROWS as usize);
     config["max_position_embeddings"] = 160.into();
-    let tuning = Tuning { threads: 64, cluster: 2, cached: Cached::Fp32 };
+    let tuning = Tuning { threads: 64, cluster: 2, cached: Cached::Fp32, capacity: 8 };
     (config, tuning, Played { blocks: 4, shared_bytes: 9000 })
 }
 
@@ -33,7 +33,7 @@ fn uneven() -> (Value, Tuning, Played) {
     let more = json!({"hidden_size": 136, "intermediate_size": 264, "num_attention_heads": 8,
         "head_dim": 16, "num_hidden_layers": 2, "tie_word_embeddings": false});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let tuning = Tuning { threads: 96, cluster: 3, cached: Cached::Fp32 };
+    let tuning = Tuning { threads: 96, cluster: 3, cached: Cached::Fp32, capacity: 8 };
     (config, tuning, Played { blocks: 6, shared_bytes: 200_000 })
 }
 
@@ -179,7 +179,8 @@ fn a_cache_of_two_bytes_stays_near() {
     let (config, tuning, played) = small();
     let tuning = Tuning { cached: Cached::Bf16, ..tuning };
     let Some(built) = build((config, tuning, played)) else { return };
-    histories_are_libtorchs(&built, 4, 0.05);
+    // Logits reach 8 or so, and each key and value is off by up to 1 in 512 of itself.
+    histories_are_libtorchs(&built, 4, 0.25);
 }
 
 #[test]
@@ -214,6 +215,17 @@ fn a_failed_extension_leaves_the_cache_alone() {
     let after = model.extend(&[4], Wanted::Last).unwrap();
     let fresh = libtorch(built.folder.path()).extend(&[1, 2, 3, 4], Wanted::Last).unwrap();
     assert!(distance(after.last(), fresh.last()) < 1e-4);
+}
+
+#[test]
+fn only_a_model_of_the_same_weights_agrees() {
+    let Some(built) = built_small() else { return };
+    let mut model = Network::new(built.on_cpu.engine(1));
+    assert!(model.agree_with(&mut *libtorch(built.folder.path())).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    write_formula_bf16(folder.path(), &small().0, 4);
+    assert!(model.agree_with(&mut *libtorch(folder.path())).is_err());
+    assert_eq!(model.length(), 0);
 }
 
 /// Prompts of some prefixes, of different lengths, and how many of their last ids are given.

@@ -34,7 +34,7 @@ fn pair() -> Option<&'static Pair> {
             write_formula_bf16(folder.path(), &tiny_config(ROWS), seed);
             folder
         });
-        let tuning = Tuning { threads: 64, cluster: 2, cached: Cached::Fp32 };
+        let tuning = Tuning { threads: 64, cluster: 2, cached: Cached::Fp32, capacity: 8 };
         let played = Played { blocks: 4, shared_bytes: 9000 };
         let target = OnCpu::build(folders[0].path(), tuning, played)?;
         let draft = target.of_model(folders[1].path());

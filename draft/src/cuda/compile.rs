@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use libloading::Library;
 
 use super::CudaError;
+use crate::device::libtorch_folder;
 
 type Program = *mut c_void;
 type Text = *const c_char;
@@ -30,8 +31,20 @@ pub struct Compiled {
 }
 
 impl Compiler {
-    /// Opens the library `libnvrtc.so.13` (or any of its major versions) of a folder, or of the
-    /// system where none is given.
+    /// Opens NVRTC where it is found first: in the folder that `SPEC_NVRTC` names, beside the CUDA
+    /// wheels of this process's libtorch, in the system.
+    pub fn find() -> Result<Self, CudaError> {
+        let named = std::env::var_os("SPEC_NVRTC").map(PathBuf::from);
+        let folder = named.or_else(|| {
+            let libraries = libtorch_folder()?.canonicalize().ok()?;
+            let wheels = libraries.parent()?.parent()?.join("nvidia/cu13/lib");
+            library_in(&wheels, "libnvrtc.so.").map(|_| wheels)
+        });
+        Self::open(folder.as_deref())
+    }
+
+    /// Opens the library `libnvrtc.so.13` (or another version) of a folder, or of the system where
+    /// none is given.
     pub fn open(folder: Option<&Path>) -> Result<Self, CudaError> {
         let found = folder.and_then(|folder| library_in(folder, "libnvrtc.so."));
         let builtins = folder.and_then(|folder| library_in(folder, "libnvrtc-builtins.so."));

@@ -21,9 +21,6 @@ pub(super) const MOST_TOKENS: usize = 64;
 /// Bytes of what a launch is told.
 pub(super) const PLAN_BYTES: usize = 1 << 17;
 
-/// Positions that a cache has at first; they double when they are full.
-const FIRST_CAPACITY: usize = 1024;
-
 /// A model on a GPU.
 pub struct Engine {
     pub(super) gpu: Rc<Gpu>,
@@ -82,7 +79,7 @@ impl Engine {
         let options = options(&sizes, tuning, gpu.capability);
         let maker = Maker { gpu: Rc::clone(gpu), builder, options };
         let kernels = Kernels::make(&maker)?;
-        let capacity = sizes.context.min(FIRST_CAPACITY);
+        let capacity = sizes.context.min(tuning.capacity);
         let rope = *config.shape.rope().0;
         let memory = Memory::new(gpu, (&sizes, tuning), (&rope, capacity), prefixes)?;
         memory.fill(gpu, &checkpoint, &sizes)?;

@@ -9,6 +9,7 @@
 
 mod api;
 mod arguments;
+mod choice;
 mod compile;
 mod drafting;
 mod engine;
@@ -21,6 +22,8 @@ mod sizes;
 mod verifying;
 mod weights;
 
+pub use choice::Choice;
+pub(crate) use choice::preferred;
 pub use compile::{Compiled, Compiler};
 pub use drafting::{Drafter, Drawing, Loop, MOST_PREFIXES, Prefix};
 pub use engine::Engine;

@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use super::arguments::Arguments;
 use super::compile::{Compiled, Compiler};
 use super::gpu::{Function, Gpu, Module};
 use super::{CudaError, Sizes, Tuning};
@@ -61,7 +60,6 @@ pub fn options(sizes: &Sizes, tuning: Tuning, (major, minor): (u32, u32)) -> Vec
         "--std=c++17".to_owned(),
         // Which products are fused into sums is the source's choice, so that all kernels sum alike.
         "--fmad=false".to_owned(),
-        format!("-DARGUMENT_BYTES={}", size_of::<Arguments>()),
     ]);
     options
 }

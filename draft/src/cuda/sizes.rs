@@ -3,6 +3,7 @@
 //! the price is a compilation for each shape. Knows no device.
 
 use super::CudaError;
+use super::arguments::{Arguments, MASK_WORDS};
 use crate::config::{LlamaConfig, Shape};
 
 /// Elements of a head that a lane holds (`HELD` of the kernels): heads are a power of two of them.
@@ -36,11 +37,13 @@ pub struct Tuning {
     pub cluster: u32,
     /// The cache's type.
     pub cached: Cached,
+    /// Positions that a cache has at first; they double when they are full.
+    pub capacity: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { threads: 512, cluster: 16, cached: Cached::Bf16 }
+        Self { threads: 512, cluster: 16, cached: Cached::Bf16, capacity: 1024 }
     }
 }
 
@@ -124,7 +127,7 @@ impl Sizes {
         self.layers * 2 * self.kv_heads
     }
 
-    /// Bytes of shared memory that drafting needs beside weights (`SCRATCH_FLOATS`).
+    /// Bytes of shared memory that drafting needs beside weights (`Scratch`).
     pub(super) fn draft_scratch(&self, threads: u32) -> u32 {
         let group = self.heads / self.kv_heads;
         4 * (self.hidden + group * self.head_dim + self.mix_floats(threads) + 4) as u32
@@ -173,6 +176,10 @@ impl Sizes {
             ("THREADS", tuning.threads as usize),
             ("CLUSTER", tuning.cluster as usize),
             ("CACHE_FLOAT", usize::from(tuning.cached == Cached::Fp32)),
+            ("MASK_WORDS", MASK_WORDS),
+            ("ARGUMENT_BYTES", size_of::<Arguments>()),
+            ("MIX_SCRATCH", self.attention_scratch(tuning.threads) as usize),
+            ("DRAFT_SCRATCH", self.draft_scratch(tuning.threads) as usize),
         ];
         let mut list: Vec<String> =
             numbers.iter().map(|(name, value)| format!("-D{name}={value}")).collect();

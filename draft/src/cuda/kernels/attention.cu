@@ -27,6 +27,7 @@ __device__ inline float turned(const Arguments& a, u32 position, int within, con
 
 /// Floats of shared memory that `mix` needs.
 constexpr int MIX_FLOATS = WARPS * AT_ONCE * (HEAD_DIM + 2);
+static_assert(4 * MIX_FLOATS == MIX_SCRATCH, "the host's room");
 
 __device__ inline bool sees(const Token& token, const u32* mask, u32 slot) {
     if (slot < token.limit) return true;

@@ -10,7 +10,7 @@ struct Scratch {
     u32* id;
 };
 
-constexpr int SCRATCH_FLOATS = HIDDEN + GROUP * HEAD_DIM + MIX_FLOATS + 4;
+static_assert(4 * (HIDDEN + GROUP * HEAD_DIM + MIX_FLOATS + 4) == DRAFT_SCRATCH, "the host's room");
 
 __device__ inline Scratch scratch_behind(u32 resident) {
     float* at = reinterpret_cast<float*>(shared_bytes() + resident);

@@ -6,8 +6,6 @@ constexpr int QUERY = HEADS * HEAD_DIM;
 constexpr int GROUP = HEADS / KV_HEADS;
 constexpr int HALF = HEAD_DIM / 2;
 constexpr int PROJECTED = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
-/// Words of a token's mask: nodes of a tree are at most 32 times as many.
-constexpr int MASK_WORDS = 8;
 
 // Of one layer, in elements: norm, projections, output, norm, gate and up, down.
 constexpr long PROJECT_AT = HIDDEN;
@@ -112,9 +110,7 @@ struct Arguments {
     u32 drafted;
 };
 
-#ifdef ARGUMENT_BYTES
 static_assert(sizeof(Arguments) == ARGUMENT_BYTES, "the host's structure is another one");
-#endif
 
 /// Keys or values of a prefix's layer and head.
 __device__ inline Cached* cached(const Arguments& a, u32 prefix, int layer, int which, int head) {
