@@ -165,13 +165,13 @@ fn histories_are_libtorchs(built: &Built, cases: u32, bound: f32) {
 #[test]
 fn any_history_is_libtorchs() {
     let Some(built) = built_small() else { return };
-    histories_are_libtorchs(built, 12, 1e-4);
+    histories_are_libtorchs(built, 6, 1e-4);
 }
 
 #[test]
 fn any_history_of_an_uneven_model_is_libtorchs() {
     let Some(built) = built_uneven() else { return };
-    histories_are_libtorchs(built, 4, 1e-4);
+    histories_are_libtorchs(built, 2, 1e-4);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_cache_of_two_bytes_stays_near() {
     let tuning = Tuning { cached: Cached::Bf16, ..tuning };
     let Some(built) = build((config, tuning, played)) else { return };
     // Logits reach 8 or so, and each key and value is off by up to 1 in 512 of itself.
-    histories_are_libtorchs(&built, 4, 0.25);
+    histories_are_libtorchs(&built, 2, 0.25);
 }
 
 #[test]

@@ -25,6 +25,7 @@ static Dim threadIdx, blockIdx, blockDim, gridDim;
 
 inline float __uint_as_float(unsigned bits) { float value; std::memcpy(&value, &bits, 4); return value; }
 inline unsigned __float_as_uint(float value) { unsigned bits; std::memcpy(&bits, &value, 4); return bits; }
+inline int min(int one, int other) { return one < other ? one : other; }
 inline float rsqrtf(float value) { return 1.0f / std::sqrt(value); }
 
 namespace fibers {

@@ -18,11 +18,19 @@ struct Mix {
     float values[AT_ONCE][HELD];
 };
 
-/// Turns a pair of a query's or key's elements by its position.
-__device__ inline float turned(const Arguments& a, u32 position, int within, const Product& found) {
-    float cosine = a.cosines[long(position) * HALF + within];
-    float sine = a.sines[long(position) * HALF + within];
-    return fmaf(found.other, found.row == 0 ? -sine : sine, found.value * cosine);
+/// How far a pair of a query's or key's elements is turned.
+struct Angle {
+    float cosine, sine;
+};
+
+__device__ inline Angle angle_of(const Arguments& a, u32 position, int within) {
+    long at = long(position) * HALF + within;
+    return {a.cosines[at], a.sines[at]};
+}
+
+__device__ inline float turned(Angle angle, const Product& found) {
+    float sine = found.row == 0 ? -angle.sine : angle.sine;
+    return fmaf(found.other, sine, found.value * angle.cosine);
 }
 
 /// Floats of shared memory that `mix` needs.

@@ -29,7 +29,7 @@ __device__ inline int parts(int tokens, int size) {
 
 /// Draws the best of this block's ids for each token. The block's logits must be there.
 __device__ inline void draw_parts(const Arguments& a, const Team& team, Those those, int step) {
-    int tokens = (those.end - those.begin + those.step - 1) / those.step;
+    int tokens = number_of(those);
     int each = parts(tokens, team.size);
     int lane = threadIdx.x % 32;
     for (int item = threadIdx.x / 32; item < tokens * each; item += WARPS) {
@@ -64,6 +64,44 @@ __device__ inline u32 drawn(const Arguments& a, const Team& team, int tokens, in
     return best_of_lanes(best).id;
 }
 
+/// Pairs of projections that a warp makes at once, so that their loads wait together.
+constexpr int PAIRS_OF_WARP = (PROJECT_PAIRS + WARPS - 1) / WARPS;
+constexpr int PAIRS_AT_ONCE = PAIRS_OF_WARP > 1 ? 2 : 1;
+
+/// Norm, projections, rotation and cache of one token for one key head. The input is in shared memory.
+__device__ inline void project_one(const Arguments& a, const Team& team, Scratch scratch,
+                                   const Token& token, int layer, int group) {
+    const u16* weights = layer_weights(a, layer);
+    bool at_home = home(layer, group, team.size) == team.rank;
+    float* queries = scratch.queries - group * GROUP * HEAD_DIM;
+    for (int first = threadIdx.x / 32; first < PROJECT_PAIRS; first += PAIRS_AT_ONCE * WARPS) {
+        Partial<1> part[PAIRS_AT_ONCE];
+        Angle angle[PAIRS_AT_ONCE];
+#pragma unroll
+        for (int at = 0; at < PAIRS_AT_ONCE; at++) {
+            int pair = min(first + at * WARPS, PROJECT_PAIRS - 1);
+            const u16* rows = weights + PROJECT_AT + project_row(group, pair);
+            if (at_home) {
+                int place = project_place(layer, group, pair, team.size);
+                rows = resident(a, rows, pair_offset(PROJECT, layer, place, team.size),
+                                pair_bytes(PROJECT));
+            }
+            angle[at] = angle_of(a, token.position, pair % HALF);
+            part[at] = partial<HIDDEN, 1, true>(rows, weights, scratch.input, 0, 1);
+        }
+#pragma unroll
+        for (int at = 0; at < PAIRS_AT_ONCE; at++) {
+            int pair = first + at * WARPS;
+            Product found = summed<1, true>(part[at], 1);
+            if (pair >= PROJECT_PAIRS) continue;
+            int head = pair / HALF;
+            int own =
+                head < GROUP ? group * GROUP + head : HEADS + (head - GROUP) * KV_HEADS + group;
+            place(a, token, layer, own, pair % HALF, found, angle[at], queries);
+        }
+    }
+}
+
 /// Norm, projections, rotation, cache and attention of one token's id for one key head.
 __device__ inline void project_and_attend(const Arguments& a, const Team& team, Scratch scratch,
                                           const Token& token, int index, int layer, int group) {
@@ -78,21 +116,7 @@ __device__ inline void project_and_attend(const Arguments& a, const Team& team, 
         float* stream = stream_of(a, index);
         for (int at = threadIdx.x; at < HIDDEN; at += THREADS) stream[at] = scratch.input[at];
     }
-    const u16* weights = layer_weights(a, layer);
-    bool at_home = home(layer, group, team.size) == team.rank;
-    for (int pair = threadIdx.x / 32; pair < PROJECT_PAIRS; pair += WARPS) {
-        const u16* rows = weights + PROJECT_AT + project_row(group, pair);
-        if (at_home) {
-            int at = project_place(layer, group, pair, team.size);
-            rows = resident(a, rows, pair_offset(PROJECT, layer, at, team.size),
-                            pair_bytes(PROJECT));
-        }
-        Product found = product<HIDDEN, 1, true>(rows, weights, scratch.input, 0, 1);
-        int head = pair / HALF;
-        int own = head < GROUP ? group * GROUP + head : HEADS + (head - GROUP) * KV_HEADS + group;
-        place(a, token, layer, own, pair % HALF, found,
-              scratch.queries - group * GROUP * HEAD_DIM);
-    }
+    project_one(a, team, scratch, token, layer, group);
     __syncthreads();
     long at = long(index) * QUERY + group * GROUP * HEAD_DIM;
     attend(a, token, nullptr, layer, group, scratch.queries, a.mixed + at, scratch.mix);
@@ -114,7 +138,7 @@ __device__ inline u32 given_id(const Arguments& a, int index, int step) {
 /// Attention of all tokens of a team at a step. Finishes the draws of the step before.
 __device__ inline void attend_step(const Arguments& a, const Team& team, Those those, Scratch scratch,
                                    int layer, int step) {
-    int tokens = (those.end - those.begin + those.step - 1) / those.step;
+    int tokens = number_of(those);
     int shift = layer * KV_HEADS % team.size;
     for (int item = (team.rank + team.size - shift) % team.size; item < tokens * KV_HEADS;
          item += team.size) {
@@ -145,10 +169,12 @@ template <bool IN_CLUSTER>
 __device__ inline void draft_loop(const Arguments& a, Team team) {
     Those those = {team.index, team.teams, int(a.count)};
     if (those.begin >= those.end) return;
-    int tokens = (those.end - those.begin + those.step - 1) / those.step;
+    int tokens = number_of(those);
     Scratch scratch = scratch_behind(a.resident);
     take_residence(a, team);
+#pragma unroll 1
     for (int step = 0; step < int(a.steps); step++) {
+#pragma unroll 1
         for (int layer = 0; layer < LAYERS; layer++) {
             attend_step(a, team, those, scratch, layer, step);
             meet<IN_CLUSTER>(a, team);

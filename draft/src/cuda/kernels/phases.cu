@@ -2,11 +2,6 @@
 // + step, …`. One kernel each in a graph; behind one another, with barriers between, in the
 // persistent kernel: the arithmetic is the same to the last bit. Not measured on a GPU yet.
 
-/// Which tokens: `begin, begin + step, …` below `end`.
-struct Those {
-    int begin, step, end;
-};
-
 __device__ inline Those all_tokens(const Arguments& a) { return {0, 1, int(a.count)}; }
 
 __device__ inline float* stream_of(const Arguments& a, int token) {
@@ -21,10 +16,10 @@ __device__ inline void embed(const Arguments& a, u32 id, float* into) {
 
 /// Stores a pair of projections: queries where they are asked for, keys and values in the cache.
 __device__ inline void place(const Arguments& a, const Token& token, int layer, int head, int within,
-                             const Product& found, float* queries) {
+                             const Product& found, Angle angle, float* queries) {
     int element = found.row * HALF + within;
     float value = found.value;
-    if (head < HEADS + KV_HEADS) value = turned(a, token.position, within, found);
+    if (head < HEADS + KV_HEADS) value = turned(angle, found);
     if (!found.writes) return;
     if (head < HEADS) {
         queries[head * HEAD_DIM + element] = value;
@@ -39,12 +34,14 @@ __device__ inline void place(const Arguments& a, const Token& token, int layer, 
 __device__ inline void project(const Arguments& a, const Team& team, int layer, Those those) {
     const u16* weights = layer_weights(a, layer);
     products<HIDDEN, true>(
-        team, PROJECTED / 2, weights, a.stream, those.begin, those.step, those.end,
+        team, PROJECTED / 2, weights, a.stream, those,
         [&](int pair) { return weights + PROJECT_AT + 2l * pair * HIDDEN; },
-        [&](int pair, int token, const Product& found) {
+        nothing,
+        [&](int pair, int token, const Product& found, float) {
             int known = token < those.end ? token : those.begin;
-            place(a, a.tokens[known], layer, pair / HALF, pair % HALF, found,
-                  a.queries + long(known) * QUERY);
+            const Token& own = a.tokens[known];
+            place(a, own, layer, pair / HALF, pair % HALF, found,
+                  angle_of(a, own.position, pair % HALF), a.queries + long(known) * QUERY);
         });
 }
 
@@ -52,13 +49,14 @@ __device__ inline void project(const Arguments& a, const Team& team, int layer, 
 __device__ inline void output(const Arguments& a, const Team& team, int layer, Those those) {
     const u16* rows = layer_weights(a, layer) + OUTPUT_AT;
     products<QUERY, false>(
-        team, HIDDEN / 2, nullptr, a.mixed, those.begin, those.step, those.end,
+        team, HIDDEN / 2, nullptr, a.mixed, those,
         [&](int pair) {
             return resident(a, rows + 2l * pair * QUERY,
                             pair_offset(OUTPUT, layer, pair, team.size), pair_bytes(OUTPUT));
         },
-        [&](int pair, int token, const Product& found) {
-            if (found.writes) stream_of(a, token)[2 * pair + found.row] += found.value;
+        [&](int pair, int token, int row) { return stream_of(a, token)[2 * pair + row]; },
+        [&](int pair, int token, const Product& found, float before) {
+            if (found.writes) stream_of(a, token)[2 * pair + found.row] = before + found.value;
         });
 }
 
@@ -67,12 +65,13 @@ __device__ inline void gate_up(const Arguments& a, const Team& team, int layer, 
     const u16* weights = layer_weights(a, layer);
     const u16* rows = weights + GATE_UP_AT;
     products<HIDDEN, true>(
-        team, FEED, weights + SECOND_NORM_AT, a.stream, those.begin, those.step, those.end,
+        team, FEED, weights + SECOND_NORM_AT, a.stream, those,
         [&](int pair) {
             return resident(a, rows + 2l * pair * HIDDEN,
                             pair_offset(GATE_UP, layer, pair, team.size), pair_bytes(GATE_UP));
         },
-        [&](int pair, int token, const Product& found) {
+        nothing,
+        [&](int pair, int token, const Product& found, float) {
             if (!found.writes || found.row != 0) return;
             float gate = found.value;
             a.gated[long(token) * FEED + pair] = gate / (1.0f + expf(-gate)) * found.other;
@@ -83,13 +82,14 @@ __device__ inline void gate_up(const Arguments& a, const Team& team, int layer, 
 __device__ inline void down(const Arguments& a, const Team& team, int layer, Those those) {
     const u16* rows = layer_weights(a, layer) + DOWN_AT;
     products<FEED, false>(
-        team, HIDDEN / 2, nullptr, a.gated, those.begin, those.step, those.end,
+        team, HIDDEN / 2, nullptr, a.gated, those,
         [&](int pair) {
             return resident(a, rows + 2l * pair * FEED, pair_offset(DOWN, layer, pair, team.size),
                             pair_bytes(DOWN));
         },
-        [&](int pair, int token, const Product& found) {
-            if (found.writes) stream_of(a, token)[2 * pair + found.row] += found.value;
+        [&](int pair, int token, int row) { return stream_of(a, token)[2 * pair + row]; },
+        [&](int pair, int token, const Product& found, float before) {
+            if (found.writes) stream_of(a, token)[2 * pair + found.row] = before + found.value;
         });
 }
 
@@ -97,13 +97,13 @@ __device__ inline void down(const Arguments& a, const Team& team, int layer, Tho
 __device__ inline void head(const Arguments& a, const Team& team, Those those, long first_row) {
     const u16* rows = a.weights + HEAD_AT;
     products<HIDDEN, true>(
-        team, PADDED_ROWS / 2, a.weights + LAST_NORM_AT, a.stream, those.begin, those.step,
-        those.end,
+        team, PADDED_ROWS / 2, a.weights + LAST_NORM_AT, a.stream, those,
         [&](int pair) {
             return resident(a, rows + 2l * pair * HIDDEN, pair_offset(HEAD, 0, pair, team.size),
                             pair_bytes(HEAD));
         },
-        [&](int pair, int token, const Product& found) {
+        nothing,
+        [&](int pair, int token, const Product& found, float) {
             int id = 2 * pair + found.row;
             if (found.writes && id < ROWS) a.logits[(first_row + token) * ROWS + id] = found.value;
         });
