@@ -88,7 +88,7 @@ fn main() -> Outcome<()> {
         let builder = Builder::Nvrtc(Compiler::find()?);
         Engine::load(&gpu, &plan.model, builder, Tuning::default(), prefixes)
     };
-    let mut passes = Network::new(engine(1)?);
+    let mut passes = Network::new(engine(1)?, Loop::Graph)?;
     passes.agree_with(&mut *libtorch)?;
     let mut drafter = Drafter::new(engine(most)?)?;
     let rows = drafter.engine().rows();

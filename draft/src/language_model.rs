@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use crate::error::ModelError;
+use crate::random::Key;
 
 /// Which rows of logits an extension should give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,29 @@ impl Logits {
     }
 }
 
+/// What [`LanguageModel::draft`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead<'a> {
+    /// Ids behind the cached ones that are read first, at least one.
+    pub ids: &'a [u32],
+    /// The key of each draw.
+    pub keys: &'a [Key],
+    /// Divides the logits; 0 means the most probable token always.
+    pub temperature: f64,
+    /// The name under which each id is drawn, `None` for one that is not; all by their own where
+    /// absent.
+    pub names: Option<&'a [Option<u32>]>,
+}
+
+/// What was drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drafted {
+    /// An id for each key.
+    pub ids: Vec<u32>,
+    /// The logits that each was drawn from.
+    pub logits: Logits,
+}
+
 /// A causal language model with a cache of what it has read.
 pub trait LanguageModel {
     /// Rows of the embedding: ids are below this, and a row of logits is this wide.
@@ -127,6 +151,13 @@ pub trait LanguageModel {
 
     /// Forgets all but the first `length` ids.
     fn truncate(&mut self, length: usize);
+
+    /// Reads ids and then draws several more, one behind the other, all but the last of which are
+    /// read too: in one go, where the model can, else `None`. Equals drawing step by step from what
+    /// [`Self::extend`] gives. On an error the cache is as it was before.
+    fn draft(&mut self, _ahead: &Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
+        None
+    }
 }
 
 /// Depth of each node of a tree, 0 right behind the cache.

@@ -3,7 +3,7 @@
 //! where the sequence is longer than the context.
 
 use crate::error::ModelError;
-use crate::language_model::{LanguageModel, Logits, Wanted};
+use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted};
 
 /// From this many ids on whose logits nobody wants a pass of their own costs less than their logits.
 const APART: usize = 32;
@@ -166,6 +166,22 @@ impl Session {
         self.ids.truncate(base);
         self.ids.extend(kept);
         self.last = None;
+    }
+
+    /// Brings the cache to `ids`, of which it must hold all but some at the end, and draws more
+    /// behind them in one go; `None` where the model cannot ([`LanguageModel::draft`]). The cache
+    /// holds all of them but the last afterwards.
+    pub fn draft(&mut self, ids: &[u32], ahead: Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
+        let common = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
+        self.truncate(common.min(ids.len().saturating_sub(1)));
+        let unread = &ids[self.ids.len()..];
+        let drafted = self.model.draft(&Ahead { ids: unread, ..ahead })?;
+        if let Ok(drafted) = &drafted {
+            self.ids.extend_from_slice(unread);
+            self.ids.extend(drafted.ids.iter().rev().skip(1).rev());
+            self.last = None;
+        }
+        Some(drafted)
     }
 
     fn read(&mut self, ids: &[u32]) -> Result<(), ModelError> {

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use draft::cuda::{Cached, Drafter, Drawing, Engine, Loop, Network, Prefix, Tuning};
-use draft::language_model::{LanguageModel, Wanted};
-use draft::{Compute, Key, Law, Model, Purpose, Randomness, Sampling};
+use draft::language_model::{Ahead, LanguageModel, Wanted};
+use draft::{Compute, Key, Law, Model, Purpose, Randomness, Sampling, Session};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ fn same_history(
 }
 
 fn histories_are_libtorchs(built: &Built, cases: u32, bound: f32) {
-    let ours = RefCell::new(Network::new(built.on_cpu.engine(1)));
+    let ours = RefCell::new(Network::new(built.on_cpu.engine(1), Loop::Graph).unwrap());
     let theirs = RefCell::new(libtorch(built.folder.path()));
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
     TestRunner::new(config)
@@ -187,7 +187,7 @@ fn a_cache_of_two_bytes_stays_near() {
 fn a_pass_is_the_same_to_the_last_bit_however_it_is_cut() {
     let Some(built) = built_uneven() else { return };
     let ids: Vec<u32> = (0..23).map(|place| (place * 7 + 3) % ROWS).collect();
-    let mut model = Network::new(built.on_cpu.engine(1));
+    let mut model = Network::new(built.on_cpu.engine(1), Loop::Graph).unwrap();
     let whole = model.extend(&ids, Wanted::All).unwrap();
     for cut in [1, 2, 5, 9] {
         model.truncate(0);
@@ -207,7 +207,7 @@ fn a_pass_is_the_same_to_the_last_bit_however_it_is_cut() {
 #[test]
 fn a_failed_extension_leaves_the_cache_alone() {
     let Some(built) = built_small() else { return };
-    let mut model = Network::new(built.on_cpu.engine(1));
+    let mut model = Network::new(built.on_cpu.engine(1), Loop::Graph).unwrap();
     model.extend(&[1, 2, 3], Wanted::Last).unwrap();
     assert!(model.extend(&[4, ROWS], Wanted::Last).is_err());
     assert!(model.extend(&[1; 160], Wanted::Last).is_err());
@@ -220,7 +220,7 @@ fn a_failed_extension_leaves_the_cache_alone() {
 #[test]
 fn only_a_model_of_the_same_weights_agrees() {
     let Some(built) = built_small() else { return };
-    let mut model = Network::new(built.on_cpu.engine(1));
+    let mut model = Network::new(built.on_cpu.engine(1), Loop::Graph).unwrap();
     assert!(model.agree_with(&mut *libtorch(built.folder.path())).is_ok());
     let folder = tempfile::tempdir().unwrap();
     write_formula_bf16(folder.path(), &small().0, 4);
@@ -338,6 +338,33 @@ fn drafts_are_draws_from_their_laws_by_every_loop() {
 fn drafts_of_an_uneven_model_are_draws_too() {
     let Some(built) = built_uneven() else { return };
     drafts_are_draws(built, &[2]);
+}
+
+#[test]
+fn a_session_drafts_what_it_would_draw_step_by_step() {
+    let Some(built) = built_small() else { return };
+    let network = Network::new(built.on_cpu.engine(1), Loop::Grid).unwrap();
+    let mut ahead = Session::new(Box::new(network));
+    let mut behind = Session::new(libtorch(built.folder.path()));
+    let nothing = Ahead { ids: &[], keys: &[], temperature: 0.7, names: None };
+    assert!(behind.draft(&[1], nothing).is_none());
+    let mut text: Vec<u32> = vec![3, 1, 4];
+    for round in 0..4 {
+        let randomness = Randomness { seed: 2, prompt: round };
+        let keys: Vec<Key> = (0..3).map(|at| randomness.key(at, Purpose::Draft(0))).collect();
+        let found = ahead.draft(&text, Ahead { keys: &keys, ..nothing }).unwrap().unwrap();
+        let mut grown = text.clone();
+        for (key, (id, row)) in keys.iter().zip(found.ids.iter().zip(found.logits.iter())) {
+            let logits = behind.advance_to(&grown).unwrap();
+            assert!(distance(row, logits) < 1e-4);
+            assert_eq!(Sampling::at(0.7).law(row, &[]).draw(*key), *id);
+            grown.push(*id);
+        }
+        assert_eq!(ahead.ids(), &grown[..grown.len() - 1]);
+        // A part of it is kept, and another id comes behind.
+        text.push(found.ids[0]);
+        text.push((round as u32 * 7) % ROWS);
+    }
 }
 
 #[test]

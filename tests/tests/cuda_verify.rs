@@ -54,7 +54,7 @@ impl Laws for Rows {
 
 /// A target that has read the prompt but for its last id.
 fn reader(on_cpu: &OnCpu, gpu: &std::rc::Rc<draft::cuda::Gpu>) -> Network {
-    let mut target = Network::new(on_cpu.engine_on(gpu, 1));
+    let mut target = Network::new(on_cpu.engine_on(gpu, 1), Loop::Graph).unwrap();
     target.extend(&PROMPT[..4], Wanted::Last).unwrap();
     target
 }

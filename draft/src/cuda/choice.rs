@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::gpu::Gpu;
 use super::program::Builder;
-use super::{Compiler, CudaError, Engine, Network, Sizes, Tuning};
+use super::{Compiler, CudaError, Engine, Loop, Network, Sizes, Tuning};
 use crate::config::Shape;
 use crate::device::Compute;
 use crate::error::ModelError;
@@ -31,20 +31,26 @@ pub enum Choice {
     Auto,
     /// libtorch.
     Libtorch,
-    /// Kernels, or an error.
-    Kernels,
+    /// Kernels, or an error; drafts are made by this loop.
+    Kernels(Loop),
 }
 
 impl Choice {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Libtorch, Self::Kernels];
+    pub const ALL: [Self; 5] = [
+        Self::Auto,
+        Self::Libtorch,
+        Self::Kernels(Loop::Graph),
+        Self::Kernels(Loop::Grid),
+        Self::Kernels(Loop::Cluster),
+    ];
 
     /// The name that users type.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Libtorch => "libtorch",
-            Self::Kernels => "kernels",
+            Self::Kernels(how) => how.name(),
         }
     }
 
@@ -59,10 +65,9 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|choice| choice.name() == name)
-            .ok_or_else(|| format!("unknown choice `{name}`; it is auto, libtorch or kernels"))
+        Self::ALL.into_iter().find(|choice| choice.name() == name).ok_or_else(|| {
+            format!("unknown choice `{name}`; it is auto, libtorch, graph, persistent or cluster")
+        })
     }
 }
 
@@ -86,7 +91,7 @@ pub(crate) fn preferred(
 ) -> Result<Box<dyn LanguageModel>, ModelError> {
     let (tch::Device::Cuda(index), tch::Kind::BFloat16) = (compute.device, compute.kind) else {
         return match choice {
-            Choice::Kernels => {
+            Choice::Kernels(_) => {
                 let reason =
                     "kernels are for bf16 on a GPU: give --device cuda, and no other --dtype";
                 Err(ModelError::Device(reason.to_owned()))
@@ -97,8 +102,10 @@ pub(crate) fn preferred(
     if choice == Choice::Libtorch {
         return Ok(libtorch);
     }
+    // The loop that is surest to work; which is fastest has not been measured yet.
+    let how = if let Choice::Kernels(how) = choice { how } else { Loop::Graph };
     let (own, libtorch) = match suits(shape, choice) {
-        Ok(()) => agreeing(|| Engine::open(folder, index, 1).map(Network::new), libtorch),
+        Ok(()) => agreeing(|| Network::new(Engine::open(folder, index, 1)?, how), libtorch),
         Err(error) => (Err(error), libtorch),
     };
     match own {
@@ -168,6 +175,6 @@ mod tests {
         for choice in Choice::ALL {
             assert_eq!(choice.name().parse(), Ok(choice));
         }
-        assert!("gpu".parse::<Choice>().unwrap_err().contains("kernels"));
+        assert!("gpu".parse::<Choice>().unwrap_err().contains("persistent"));
     }
 }

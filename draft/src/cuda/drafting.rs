@@ -31,6 +31,15 @@ pub enum Loop {
 impl Loop {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Graph, Self::Grid, Self::Cluster];
+
+    /// The name that users type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Grid => "persistent",
+            Self::Cluster => "cluster",
+        }
+    }
 }
 
 /// One prefix's part in a launch: cached ids, and those that are read before the first is drawn.
@@ -57,7 +66,8 @@ pub struct Drawing<'a> {
 pub struct Drafter {
     engine: Engine,
     memory: Memory,
-    kernels: Kernels,
+    /// Compiled when they are first needed.
+    kernels: Option<Kernels>,
     graphs: HashMap<Shape, Graph>,
     names: Vec<u32>,
     /// Of the last launch.
@@ -72,6 +82,7 @@ struct Memory {
     counters: Buffer,
 }
 
+#[derive(Clone, Copy)]
 struct Kernels {
     grid: Function,
     cluster: Option<Function>,
@@ -110,7 +121,6 @@ struct Shape {
 impl Drafter {
     /// A drafter over a model.
     pub fn new(engine: Engine) -> Result<Self, CudaError> {
-        let kernels = Kernels::make(&engine)?;
         let rows = engine.sizes.rows;
         let blocks = engine.gpu.multiprocessors.max(engine.tuning.cluster) as usize;
         let warps = engine.tuning.threads as usize / 32;
@@ -123,7 +133,19 @@ impl Drafter {
             names: gpu.allocate(4 * rows)?,
             counters: gpu.allocate(16)?,
         };
-        Ok(Self { engine, memory, kernels, graphs: HashMap::new(), names: Vec::new(), shape: None })
+        Ok(Self {
+            engine,
+            memory,
+            kernels: None,
+            graphs: HashMap::new(),
+            names: Vec::new(),
+            shape: None,
+        })
+    }
+
+    /// The model, to look at.
+    pub fn model(&self) -> &Engine {
+        &self.engine
     }
 
     /// The model.
@@ -206,10 +228,14 @@ impl Drafter {
         let plan = plan(prefixes, steps)?;
         self.engine.gpu.upload(&self.engine.memory.plan, &plan)?;
         self.shape = Some(shape);
+        let kernels = match self.kernels {
+            Some(kernels) => kernels,
+            None => *self.kernels.insert(Kernels::make(&self.engine)?),
+        };
         match how {
-            Loop::Graph => self.replay(shape),
-            Loop::Grid => self.persist(&shape, self.kernels.grid, false),
-            Loop::Cluster => match self.kernels.cluster {
+            Loop::Graph => self.replay(shape, &kernels),
+            Loop::Grid => self.persist(&shape, kernels.grid, false),
+            Loop::Cluster => match kernels.cluster {
                 Some(kernel) => self.persist(&shape, kernel, true),
                 None => Err(CudaError::Unsupported("this GPU has no clusters".to_owned())),
             },
@@ -292,17 +318,17 @@ impl Drafter {
         gpu.launch(kernel, launch, &Arguments { resident, ..self.arguments(shape) })
     }
 
-    fn replay(&mut self, shape: Shape) -> Result<(), CudaError> {
+    fn replay(&mut self, shape: Shape, kernels: &Kernels) -> Result<(), CudaError> {
         if !self.graphs.contains_key(&shape) {
-            let graph = self.engine.gpu.capture(|| self.launch_steps(&shape))?;
+            let graph = self.engine.gpu.capture(|| self.launch_steps(&shape, kernels))?;
             self.graphs.insert(shape, graph);
         }
         self.engine.gpu.replay(&self.graphs[&shape])
     }
 
     /// Four kernels a layer and two for the draw, for each step.
-    fn launch_steps(&self, shape: &Shape) -> Result<(), CudaError> {
-        let (engine, kernels) = (&self.engine, &self.kernels);
+    fn launch_steps(&self, shape: &Shape, kernels: &Kernels) -> Result<(), CudaError> {
+        let engine = &self.engine;
         let gpu = &engine.gpu;
         let blocks = gpu.multiprocessors;
         let all = engine.launch(blocks, 0);

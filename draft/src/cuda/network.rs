@@ -2,26 +2,29 @@
 //! worth are read piece by piece. Knows no kernels.
 
 use super::CudaError;
+use super::drafting::{Drafter, Drawing, Loop, Prefix};
 use super::engine::{Engine, MOST_TOKENS};
 use super::plan::Plan;
 use crate::error::ModelError;
-use crate::language_model::{LanguageModel, Logits, Wanted};
+use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted};
 
 /// A model on a GPU, and what it has read.
 pub struct Network {
-    engine: Engine,
+    drafter: Drafter,
     ids: Vec<u32>,
+    /// How drafts are made.
+    how: Loop,
 }
 
 impl Network {
     /// A model that has read nothing.
-    pub fn new(engine: Engine) -> Self {
-        Self { engine, ids: Vec::new() }
+    pub fn new(engine: Engine, how: Loop) -> Result<Self, CudaError> {
+        Ok(Self { drafter: Drafter::new(engine)?, ids: Vec::new(), how })
     }
 
     /// The model, and how many ids its first prefix holds.
     pub fn parts(&mut self) -> (&mut Engine, usize) {
-        (&mut self.engine, self.ids.len())
+        (self.drafter.engine(), self.ids.len())
     }
 
     /// Counts ids as read that were read on the device.
@@ -30,11 +33,11 @@ impl Network {
     }
 
     pub(super) fn check(&self, ids: &[u32]) -> Result<(), ModelError> {
-        let rows = self.engine.rows();
+        let rows = self.drafter.model().rows();
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= rows) {
             return Err(ModelError::Id { id, rows });
         }
-        let (wanted, context) = (self.ids.len() + ids.len(), self.engine.context());
+        let (wanted, context) = (self.ids.len() + ids.len(), self.drafter.model().context());
         if wanted > context {
             return Err(ModelError::Context { wanted, context });
         }
@@ -51,8 +54,8 @@ impl Network {
                 Wanted::Last if index + 1 == pieces => piece.len() - 1,
                 Wanted::Last => piece.len(),
             };
-            self.engine.pass(&plan, first)?;
-            values.extend(self.engine.logits(piece.len() - first)?);
+            self.drafter.engine().pass(&plan, first)?;
+            values.extend(self.drafter.engine().logits(piece.len() - first)?);
             past += piece.len();
         }
         Ok(values)
@@ -67,8 +70,8 @@ impl Network {
         let (mut values, known) = (Vec::new(), parents.len() - ids.len());
         for (index, piece) in ids.chunks(MOST_TOKENS).enumerate() {
             let end = known + index * MOST_TOKENS + piece.len();
-            self.engine.pass(&Plan::tree(base, piece, &parents[..end])?, 0)?;
-            values.extend(self.engine.logits(piece.len())?);
+            self.drafter.engine().pass(&Plan::tree(base, piece, &parents[..end])?, 0)?;
+            values.extend(self.drafter.engine().logits(piece.len())?);
         }
         Ok(values)
     }
@@ -76,11 +79,11 @@ impl Network {
 
 impl LanguageModel for Network {
     fn rows(&self) -> usize {
-        self.engine.rows()
+        self.drafter.model().rows()
     }
 
     fn context(&self) -> usize {
-        self.engine.context()
+        self.drafter.model().context()
     }
 
     fn length(&self) -> usize {
@@ -94,7 +97,7 @@ impl LanguageModel for Network {
         self.check(ids)?;
         let values = self.read_row(ids, wanted)?;
         self.ids.extend_from_slice(ids);
-        Ok(Logits::new(values, self.engine.rows()))
+        Ok(Logits::new(values, self.drafter.model().rows()))
     }
 
     fn extend_tree(
@@ -109,13 +112,13 @@ impl LanguageModel for Network {
         self.check(ids)?;
         let values = self.read_tree(base, ids, parents)?;
         self.ids.extend_from_slice(ids);
-        Ok(Logits::new(values, self.engine.rows()))
+        Ok(Logits::new(values, self.drafter.model().rows()))
     }
 
     fn keep_path(&mut self, base: usize, path: &[usize]) {
         let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
         self.ids.truncate(base);
-        if self.engine.keep_path(base, path).is_ok() {
+        if self.drafter.engine().keep_path(base, path).is_ok() {
             self.ids.extend(kept);
         } else {
             // A device that fails here fails at the next pass too, which says so.
@@ -125,5 +128,31 @@ impl LanguageModel for Network {
 
     fn truncate(&mut self, length: usize) {
         self.ids.truncate(length);
+    }
+
+    fn draft(&mut self, ahead: &Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
+        Some(self.draft_ahead(ahead))
+    }
+}
+
+impl Network {
+    fn draft_ahead(&mut self, ahead: &Ahead<'_>) -> Result<Drafted, ModelError> {
+        self.check(ahead.ids)?;
+        let (ids, count) = (ahead.ids, ahead.keys.len());
+        if ids.is_empty() || count == 0 {
+            return Ok(Drafted::default());
+        }
+        // What is read before the last id needs no step of its own.
+        let (early, last) = ids.split_at(ids.len() - 1);
+        let cached = self.ids.len() + early.len();
+        self.drafter.engine().read(0, self.ids.len(), early)?;
+        let prefix = Prefix { cached, given: last.to_vec(), keys: ahead.keys.to_vec() };
+        let drawing = Drawing { temperature: ahead.temperature, names: ahead.names };
+        let drawn = self.drafter.draft(&[prefix], count, drawing, self.how)?;
+        let drawn = drawn.into_iter().next().unwrap_or_default();
+        let logits = self.drafter.logits(0, 1, count)?;
+        self.ids.extend_from_slice(ids);
+        self.ids.extend_from_slice(&drawn[..count - 1]);
+        Ok(Drafted { ids: drawn, logits: Logits::new(logits, self.drafter.model().rows()) })
     }
 }
