@@ -152,6 +152,11 @@ pub trait LanguageModel {
     /// Forgets all but the first `length` ids.
     fn truncate(&mut self, length: usize);
 
+    /// Whether [`Self::draft`] gives anything.
+    fn can_draft(&self) -> bool {
+        false
+    }
+
     /// Reads ids and then draws several more, one behind the other, all but the last of which are
     /// read too: in one go, where the model can, else `None`. Equals drawing step by step from what
     /// [`Self::extend`] gives. On an error the cache is as it was before.

@@ -17,16 +17,26 @@ pub struct Session {
     /// Ids after the head of the sequence that the window leaves out.
     skipped: usize,
     slides: u64,
+    ahead: Option<Foreseen>,
+}
+
+/// What the model drew ahead: it has read the ids but for the last, of which the session holds those
+/// that were pushed since.
+struct Foreseen {
+    /// The ids before them.
+    base: usize,
+    drafted: Drafted,
 }
 
 impl Session {
     /// Wraps a model whose cache is empty.
     pub fn new(model: Box<dyn LanguageModel>) -> Self {
-        Self { model, ids: Vec::new(), last: None, skipped: 0, slides: 0 }
+        Self { model, ids: Vec::new(), last: None, skipped: 0, slides: 0, ahead: None }
     }
 
     /// The model, with whatever is in its cache.
-    pub fn into_model(self) -> Box<dyn LanguageModel> {
+    pub fn into_model(mut self) -> Box<dyn LanguageModel> {
+        self.forget_foreseen();
         self.model
     }
 
@@ -58,6 +68,7 @@ impl Session {
 
     /// Forgets all but the first `length` ids.
     pub fn truncate(&mut self, length: usize) {
+        self.forget_foreseen();
         if length < self.ids.len() {
             self.model.truncate(length);
             self.ids.truncate(length);
@@ -133,12 +144,15 @@ impl Session {
 
     /// Reads one more id and gives the logits behind it.
     pub fn push(&mut self, id: u32) -> Result<&[f32], ModelError> {
-        self.read(&[id])?;
+        if !self.take_foreseen(id) {
+            self.read(&[id])?;
+        }
         Ok(self.last.as_deref().unwrap_or_default())
     }
 
     /// Reads ids behind the cached ones and gives the logits behind each.
     pub fn read_all(&mut self, ids: &[u32]) -> Result<Logits, ModelError> {
+        self.forget_foreseen();
         let logits = self.model.extend(ids, Wanted::All)?;
         self.ids.extend_from_slice(ids);
         self.last = Some(logits.last().to_vec());
@@ -153,6 +167,7 @@ impl Session {
         ids: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Logits, ModelError> {
+        self.forget_foreseen();
         let logits = self.model.extend_tree(base, ids, parents)?;
         self.ids.extend_from_slice(ids);
         self.last = None;
@@ -161,6 +176,7 @@ impl Session {
 
     /// Keeps, of the nodes read since the cache held `base` ids, those of `path`.
     pub fn keep_path(&mut self, base: usize, path: &[usize]) {
+        self.forget_foreseen();
         self.model.keep_path(base, path);
         let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
         self.ids.truncate(base);
@@ -168,23 +184,54 @@ impl Session {
         self.last = None;
     }
 
-    /// Brings the cache to `ids`, of which it must hold all but some at the end, and draws more
-    /// behind them in one go; `None` where the model cannot ([`LanguageModel::draft`]). The cache
-    /// holds all of them but the last afterwards.
-    pub fn draft(&mut self, ids: &[u32], ahead: Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
+    /// As [`Self::advance_window`], and where the model can draft in one go ([`LanguageModel::draft`])
+    /// it draws on as `ahead` says: [`Self::push`] of the ids that it drew then costs nothing.
+    pub fn advance_window_ahead(
+        &mut self,
+        ids: &[u32],
+        head: usize,
+        room: usize,
+        ahead: Ahead<'_>,
+    ) -> Result<&[f32], ModelError> {
+        let window = self.window(ids, head, room);
+        let ids = window.as_deref().unwrap_or(ids);
         let common = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
         self.truncate(common.min(ids.len().saturating_sub(1)));
         let unread = &ids[self.ids.len()..];
-        let drafted = self.model.draft(&Ahead { ids: unread, ..ahead })?;
-        if let Ok(drafted) = &drafted {
-            self.ids.extend_from_slice(unread);
-            self.ids.extend(drafted.ids.iter().rev().skip(1).rev());
-            self.last = None;
+        if unread.is_empty() || ahead.keys.is_empty() || ahead.keys.len() > room {
+            return self.advance_to(ids);
         }
-        Some(drafted)
+        let Some(drafted) = self.model.draft(&Ahead { ids: unread, ..ahead }) else {
+            return self.advance_to(ids);
+        };
+        let drafted = drafted?;
+        self.ids.extend_from_slice(unread);
+        self.last = Some(drafted.logits.row(0).to_vec());
+        self.ahead = Some(Foreseen { base: self.ids.len(), drafted });
+        Ok(self.last.as_deref().unwrap_or_default())
+    }
+
+    /// Takes an id that was drawn ahead; gives whether it was.
+    fn take_foreseen(&mut self, id: u32) -> bool {
+        let Some(Foreseen { base, drafted }) = &self.ahead else { return false };
+        let step = self.ids.len() - base;
+        if drafted.ids.get(step) != Some(&id) || step + 1 >= drafted.logits.rows() {
+            return false;
+        }
+        self.last = Some(drafted.logits.row(step + 1).to_vec());
+        self.ids.push(id);
+        true
+    }
+
+    /// Forgets what was drawn ahead, in the model too.
+    fn forget_foreseen(&mut self) {
+        if self.ahead.take().is_some() {
+            self.model.truncate(self.ids.len());
+        }
     }
 
     fn read(&mut self, ids: &[u32]) -> Result<(), ModelError> {
+        self.forget_foreseen();
         self.last = None;
         let logits = self.model.extend(ids, Wanted::Last)?;
         self.ids.extend_from_slice(ids);

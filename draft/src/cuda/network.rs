@@ -130,6 +130,10 @@ impl LanguageModel for Network {
         self.ids.truncate(length);
     }
 
+    fn can_draft(&self) -> bool {
+        true
+    }
+
     fn draft(&mut self, ahead: &Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
         Some(self.draft_ahead(ahead))
     }

@@ -2,8 +2,10 @@
 //! What every method with a draft model has in common; it chooses no candidates.
 
 use align::{Context, DecodeState, Vocabulary};
-use draft::Logits;
+use draft::language_model::Ahead;
+use draft::{Key, Logits, Purpose};
 
+use super::Round;
 use super::likely::Likely;
 use super::start::Start;
 use crate::error::SpeculateError;
@@ -102,7 +104,33 @@ impl Drafter {
         Ok(())
     }
 
-    /// The same for a tree of texts that begins with the last ids of the text, `most` at most, with the
+    /// As [`Self::read`], for a round that draws its candidates in a row, from ids given as `(name,
+    /// id)`: where the model can, it draws them all at once, and [`Self::push`] of each costs nothing.
+    pub(super) fn read_ahead(
+        &mut self,
+        round: &Round<'_>,
+        temperature: f64,
+        allowed: impl Iterator<Item = (u32, u32)>,
+        clock: &mut Clock,
+    ) -> Result<(), SpeculateError> {
+        if !self.side.session.model().can_draft() {
+            return self.read(round.budget, clock);
+        }
+        let mut names = vec![None; self.side.session.model().rows()];
+        for (name, id) in allowed {
+            names[id as usize] = Some(name);
+        }
+        let start = round.position;
+        let key = |step| round.randomness.key(start + step, Purpose::Draft(start));
+        let keys: Vec<Key> = (0..round.budget).map(key).collect();
+        let ahead = Ahead { ids: &[], keys: &keys, temperature, names: Some(&names) };
+        let head = self.prepare(0, clock);
+        let ids = self.context.ids();
+        self.side.session.advance_window_ahead(ids, head, round.budget, ahead)?;
+        Ok(())
+    }
+
+    /// As [`Self::read`], for a tree of texts that begins with the last ids of the text, `most` at most, with the
     /// draft's laws there: what has more than `floor` of the mass.
     pub(super) fn begin_tree(
         &mut self,

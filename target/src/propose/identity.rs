@@ -85,7 +85,8 @@ impl Proposer for Identity {
         round: &Round<'_>,
         clock: &mut Clock,
     ) -> Result<Proposal, SpeculateError> {
-        self.drafter.read(round.budget, clock)?;
+        let names = self.allowed.iter().map(|&id| (id, id));
+        self.drafter.read_ahead(round, self.settings.temperature, names, clock)?;
         let (mut proposal, mut at) = (Proposal::default(), None);
         let room = self.settings.room(round);
         for step in 0..round.budget {

@@ -85,7 +85,8 @@ impl Proposer for Tli {
     ) -> Result<Proposal, SpeculateError> {
         let mut state = self.drafter.catch_up(clock)?;
         let mut map = self.map(state, round.target);
-        self.drafter.read(round.budget, clock)?;
+        let temperature = self.settings.temperature;
+        self.drafter.read_ahead(round, temperature, map.iter().copied(), clock)?;
         let (mut proposal, mut at) = (Proposal::default(), None);
         let room = self.settings.room(round);
         for step in 0..round.budget {
