@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device, Kind};
 
+use crate::cuda::Loop;
 use crate::error::ModelError;
 
 /// What runs a model's passes.
@@ -17,6 +18,8 @@ pub enum Engine {
     Libtorch,
     /// This project's own engine for the CPU ([`crate::engine`]).
     Native,
+    /// This project's own kernels for a GPU ([`crate::cuda`]), with this loop for drafts.
+    Kernels(Loop),
 }
 
 /// The device and element type of a model's arithmetic.
@@ -75,12 +78,13 @@ impl Compute {
         Self { engine, ..self }
     }
 
-    /// What was asked to run passes: `auto`, `libtorch` or `native`.
+    /// What was asked to run passes: `auto`, `libtorch`, `native`, or the kernels' loop.
     pub fn engine_name(self) -> &'static str {
         match self.engine {
             Engine::Auto => "auto",
             Engine::Libtorch => "libtorch",
             Engine::Native => "native",
+            Engine::Kernels(how) => how.name(),
         }
     }
 

@@ -45,7 +45,12 @@ pub struct Model {
 impl Model {
     /// Loads a model folder.
     pub fn load(folder: &Path, compute: Compute) -> Result<Self, ModelError> {
-        Self::load_by(folder, compute, Choice::of_environment()?)
+        let choice = match compute.engine {
+            Engine::Auto => Choice::of_environment()?,
+            Engine::Libtorch | Engine::Native => Choice::Libtorch,
+            Engine::Kernels(how) => Choice::Kernels(how),
+        };
+        Self::load_by(folder, compute, choice)
     }
 
     /// Loads a model folder; on a GPU, its networks are read by what is chosen.

@@ -2,14 +2,14 @@
 //! warp needs at once side by side. Speed: the order is made once, at loading; a tensor at a time is
 //! held on the host. Knows no kernel.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::{CudaError, Sizes};
 use crate::checkpoint::Checkpoint;
 use crate::device::Compute;
 use crate::error::ModelError;
 
-const HOST: Compute = Compute { device: Device::Cpu, kind: Kind::BFloat16 };
+const HOST: Compute = Compute { kind: Kind::BFloat16, ..Compute::CPU };
 
 /// Gives the parts of a model's weights, in order, to `take`; each is the bytes of bfloat16.
 pub(super) fn parts(

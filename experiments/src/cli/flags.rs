@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use align::Tokenizer;
 use anyhow::{Result, bail};
+use draft::cuda::Loop;
 use draft::device::load_cuda_library;
 use draft::{Compute, Engine, Sampling};
 
@@ -120,8 +121,9 @@ pub struct ComputeFlags {
     /// fp32, bf16, fp16 or int8 (weights; on the CPU alone) [default: fp32 on the CPU, bf16 on CUDA].
     #[arg(long)]
     dtype: Option<String>,
-    /// What runs passes: native is this program's own, for models of Llama's architecture on the CPU; auto
-    /// takes it where it can.
+    /// What runs passes: native is this program's own engine, for models of Llama's architecture on the CPU;
+    /// graph, persistent and cluster are loops of its own kernels, for those in bf16 on a GPU; auto takes what
+    /// can run the model.
     #[arg(long, value_enum, default_value_t = EngineFlag::Auto)]
     engine: EngineFlag,
 }
@@ -132,6 +134,9 @@ enum EngineFlag {
     Auto,
     Libtorch,
     Native,
+    Graph,
+    Persistent,
+    Cluster,
 }
 
 impl DeviceFlags {
@@ -162,6 +167,9 @@ impl ComputeFlags {
             EngineFlag::Auto => Engine::Auto,
             EngineFlag::Libtorch => Engine::Libtorch,
             EngineFlag::Native => Engine::Native,
+            EngineFlag::Graph => Engine::Kernels(Loop::Graph),
+            EngineFlag::Persistent => Engine::Kernels(Loop::Grid),
+            EngineFlag::Cluster => Engine::Kernels(Loop::Cluster),
         };
         Ok(self.device.set_up(self.dtype.as_deref())?.with_engine(engine))
     }
