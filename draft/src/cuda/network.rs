@@ -2,9 +2,10 @@
 //! worth are read piece by piece. Knows no kernels.
 
 use super::CudaError;
-use super::drafting::{Drafter, Drawing, Loop, Prefix};
+use super::drafting::{Drafter, Drawing, Loop};
 use super::engine::{Engine, MOST_TOKENS};
 use super::plan::Plan;
+use super::prefix::Prefix;
 use crate::error::ModelError;
 use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted};
 

@@ -242,6 +242,7 @@ mod tests {
         let mut mistral = stentor2();
         mistral["model_type"] = "mistral".into();
         mistral["sliding_window"] = 9.into();
+        mistral["num_key_value_heads"] = 4.into();
         assert!(sizes(&mistral).unwrap_err().contains("window"));
     }
 }
