@@ -15,6 +15,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula_bf16};
 use support::on_cpu::{OnCpu, Played};
+use support::shared;
 use tempfile::TempDir;
 
 const ROWS: u32 = 41;
@@ -376,6 +377,28 @@ fn a_session_that_draws_ahead_is_one_that_goes_step_by_step() {
     }
     let model = ahead.into_model();
     assert_eq!(model.length(), behind.ids().len());
+}
+
+#[test]
+fn a_real_draft_says_what_libtorch_says() {
+    let Some(folder) = shared::path("weights/gsm-draft-stentor2") else { return };
+    let tuning = Tuning { threads: 64, cluster: 2, cached: Cached::Bf16, capacity: 64 };
+    let played = Played { blocks: 4, shared_bytes: 227 << 10 };
+    let Some(on_cpu) = OnCpu::build(&folder, tuning, played) else { return };
+    let (ids, count) = ([11, 700, 52, 4031, 8, 99, 1234], 3);
+    let mut ours = Network::new(on_cpu.engine(1), Loop::Grid).unwrap();
+    let mut theirs = libtorch(&folder);
+    ours.extend(&ids[..5], Wanted::Last).unwrap();
+    let asked = Ahead { ids: &ids[5..], keys: &[Key(0); 3], temperature: 0.0, names: None };
+    let drafted = ours.draft(&asked).unwrap().unwrap();
+    let mut behind = theirs.extend(&ids, Wanted::Last).unwrap();
+    for (step, row) in drafted.logits.iter().enumerate() {
+        let largest = behind.last().iter().fold(0.0f32, |top, logit| top.max(logit.abs()));
+        let far = distance(row, behind.last()) / largest;
+        assert!(far < 0.02, "step {step}: {far}");
+        behind = theirs.extend(&[drafted.ids[step]], Wanted::Last).unwrap();
+    }
+    assert_eq!((drafted.ids.len(), ours.length()), (count, ids.len() + count - 1));
 }
 
 #[test]
