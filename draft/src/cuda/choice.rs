@@ -54,9 +54,10 @@ impl Choice {
         }
     }
 
-    /// What the environment variable `SPEC_KERNELS` says.
+    /// What the environment variable `SPEC_KERNELS` says; libtorch where it says nothing, until kernels
+    /// have been measured on a GPU.
     pub fn of_environment() -> Result<Self, ModelError> {
-        let Ok(name) = std::env::var("SPEC_KERNELS") else { return Ok(Self::Auto) };
+        let Ok(name) = std::env::var("SPEC_KERNELS") else { return Ok(Self::Libtorch) };
         name.parse().map_err(|error| ModelError::Device(format!("SPEC_KERNELS: {error}")))
     }
 }

@@ -292,7 +292,28 @@ impl Reader<'_> {
         name: &str,
         place: impl Fn(usize) -> usize,
     ) {
-        self.checkpoint.read_rows(name, &mut |row, values| matrix.set(memory, place(row), values));
+        let (depth, mut first, mut rows) = (matrix.depth, 0, Vec::new());
+        let mut flush = |first: usize, rows: &mut Vec<f32>| {
+            let count = rows.len() / depth;
+            let is_panel = place(first).is_multiple_of(PANEL)
+                && (0..count).all(|row| place(first + row) == place(first) + row);
+            if is_panel {
+                matrix.set_panel(memory, place(first) / PANEL, rows);
+            } else {
+                for (row, values) in rows.chunks_exact(depth).enumerate() {
+                    matrix.set(memory, place(first + row), values);
+                }
+            }
+            rows.clear();
+        };
+        self.checkpoint.read_rows(name, &mut |row, values| {
+            if rows.len() == PANEL * depth {
+                flush(first, &mut rows);
+                first = row;
+            }
+            rows.extend_from_slice(values);
+        });
+        flush(first, &mut rows);
     }
 
     fn vector(&self, name: &str) -> Vec<f32> {

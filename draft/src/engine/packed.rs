@@ -114,6 +114,33 @@ impl Packed {
         }
     }
 
+    /// Writes rows of a panel that begin with its first, one behind the other: column by column, which is
+    /// several times faster than row by row.
+    pub(super) fn set_panel(&mut self, memory: &mut Memory, panel: usize, rows: &[f32]) {
+        let size = self.format.bytes(PANEL, self.depth);
+        let own = memory.part_mut(self.first + panel * size, size);
+        match self.format {
+            Format::Fp32 => transpose(own, rows, self.depth, f32::to_le_bytes),
+            Format::Fp16 => {
+                transpose(own, rows, self.depth, |value| half::f16::from_f32(value).to_le_bytes())
+            }
+            Format::Bf16 => {
+                transpose(own, rows, self.depth, |value| half::bf16::from_f32(value).to_le_bytes())
+            }
+            Format::Int8 => {
+                let rounded = rows.chunks_exact(self.depth).map(rounded_row);
+                let (rows, scales): (Vec<Vec<i8>>, Vec<f32>) = rounded.unzip();
+                let first = panel * PANEL;
+                self.scales[first..first + scales.len()].copy_from_slice(&scales);
+                for column in 0..self.depth {
+                    for (lane, row) in rows.iter().enumerate() {
+                        own[place(lane, column)] = row[column].cast_unsigned() ^ 0x80;
+                    }
+                }
+            }
+        }
+    }
+
     /// Reads one row.
     pub(super) fn get(&self, memory: &Memory, row: usize, values: &mut [f32]) {
         let panel = self.panel(memory, row / PANEL);
@@ -144,6 +171,20 @@ fn place(lane: usize, column: usize) -> usize {
     (column / 4 * PANEL + lane) * 4 + column % 4
 }
 
+fn transpose<const SIZE: usize>(
+    panel: &mut [u8],
+    rows: &[f32],
+    depth: usize,
+    bytes: impl Fn(f32) -> [u8; SIZE],
+) {
+    for (index, column) in panel.chunks_exact_mut(PANEL * SIZE).enumerate() {
+        let values = rows.iter().skip(index).step_by(depth);
+        for (place, &value) in column.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
+            *place = bytes(value);
+        }
+    }
+}
+
 fn scatter<const SIZE: usize>(
     panel: &mut [u8],
     lane: usize,
@@ -172,7 +213,9 @@ mod tests {
                 |row: usize, column: usize| ((row * 31 + column * 7) % 41) as f32 / 41.0 - 0.4;
             let row =
                 |row: usize| -> Vec<f32> { (0..depth).map(|column| value(row, column)).collect() };
-            for index in 0..rows {
+            let panel: Vec<f32> = (0..PANEL).flat_map(row).collect();
+            matrix.set_panel(&mut memory, 0, &panel);
+            for index in PANEL..rows {
                 matrix.set(&mut memory, index, &row(index));
             }
             let mut found = vec![0.0; depth];

@@ -195,7 +195,10 @@ unsafe fn store<const ROWS: usize>(
     for (index, values) in values.iter().enumerate() {
         // SAFETY: the caller's.
         let out = unsafe { product.output.part_mut((row + index) * product.stride + first, width) };
-        if product.write == Write::Add {
+        let whole: Result<&mut [f32; PANEL], _> = (&mut *out).try_into();
+        if let (Ok(whole), false) = (whole, product.write == Write::Add) {
+            *whole = *values;
+        } else if product.write == Write::Add {
             for (out, value) in out.iter_mut().zip(values) {
                 *out += value;
             }

@@ -168,8 +168,8 @@ pub struct Header {
     pub processor: String,
     /// Number format of the models.
     pub dtype: String,
-    /// What runs passes, as asked for: `auto` is `native` for models of Llama's architecture on a CPU, kernels
-    /// of our own for small ones in bf16 on a GPU, and `libtorch` for all others.
+    /// What runs passes, as asked for: `auto` is `native` for models of Llama's architecture on a CPU, and
+    /// `libtorch` for all others.
     #[serde(default)]
     pub engine: String,
     /// CPU threads.

@@ -122,8 +122,8 @@ pub struct ComputeFlags {
     #[arg(long)]
     dtype: Option<String>,
     /// What runs passes: native is this program's own engine, for models of Llama's architecture on the CPU;
-    /// graph, persistent and cluster are loops of its own kernels, for those in bf16 on a GPU; auto takes what
-    /// can run the model.
+    /// graph, persistent and cluster are loops of its own kernels, for those in bf16 on a GPU, where nobody
+    /// has measured them yet; auto is native where it can, else libtorch.
     #[arg(long, value_enum, default_value_t = EngineFlag::Auto)]
     engine: EngineFlag,
 }

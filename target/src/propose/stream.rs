@@ -313,6 +313,7 @@ impl Stream {
         let Some(node) = at.node else { return };
         let mut steps = bytes.steps.borrow_mut();
         let spoken = steps.at(state, bytes.draft);
+        front.branches.reserve(law.len());
         for &(id, probability) in law {
             let mass = mass * probability;
             if mass > self.floor {
