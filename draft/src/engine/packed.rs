@@ -122,10 +122,10 @@ impl Packed {
         match self.format {
             Format::Fp32 => transpose(own, rows, self.depth, f32::to_le_bytes),
             Format::Fp16 => {
-                transpose(own, rows, self.depth, |value| half::f16::from_f32(value).to_le_bytes())
+                transpose(own, rows, self.depth, |value| half::f16::from_f32(value).to_le_bytes());
             }
             Format::Bf16 => {
-                transpose(own, rows, self.depth, |value| half::bf16::from_f32(value).to_le_bytes())
+                transpose(own, rows, self.depth, |value| half::bf16::from_f32(value).to_le_bytes());
             }
             Format::Int8 => {
                 let rounded = rows.chunks_exact(self.depth).map(rounded_row);
