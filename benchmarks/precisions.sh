@@ -2,7 +2,7 @@
 # benchmarks/precisions.sh TEXT OUT [DTYPE …]: what the element types of weights cost the bundled pair: the
 # perplexity of either model on TEXT (a file or folder that `spec eval --data` reads), and acceptance at
 # temperatures 0 and 1 with its paired difference to fp32. OUT becomes a folder with the reports; a table in
-# Markdown goes to standard output. By default fp32, bf16, fp16 and int8.
+# Markdown goes to standard output. By default fp32, bf16, fp16 and int8; DOCUMENTS of TEXT are read (200).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -14,7 +14,7 @@ shift 2
 mkdir -p "$out"
 for dtype in "$@"; do
     for model in stentor2 spec-24m; do
-        "$root/spec" eval --model $model --source bundled --suite perplexity --data "$text" --limit 200 \
+        "$root/spec" eval --model $model --source bundled --suite perplexity --data "$text" --limit "${DOCUMENTS:-200}" \
             --dtype "$dtype" --engine native --threads 1 --json >"$out/$model-$dtype.json"
     done
     "$root/spec" bench --draft stentor2 --source bundled --target spec-24m --temperature 0,1 \

@@ -153,6 +153,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, help="tokens of a run (default: 128)")
     parser.add_argument("--dtypes", default="fp32,bf16,fp16,int8", help="spec's element types")
     parser.add_argument("--limit", type=int, help="prompts of the pair (default: 12)")
+    parser.add_argument("--text", type=Path, help="what the tokenizer reads, such as 20 MB of prose")
     parser.add_argument("--out", type=Path, help="folder for records.jsonl and summary.json")
     parser.add_argument("--cache", type=Path, default=home / "spec-bench-speed")
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "spec")

@@ -82,15 +82,25 @@ impl Sampling {
     }
 }
 
-/// The first id with the largest logit.
+/// Logits that are compared side by side.
+const LANES: usize = 16;
+
+/// The first id with the largest logit; 0 where the first one is no number. Compares in lanes, which compilers
+/// make vectors of: one by one, 8,000 logits take a tenth of the time in which a draft makes them.
 pub fn argmax(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = id;
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    let (lanes, rest) = logits.as_chunks::<LANES>();
+    for chunk in lanes {
+        for (top, &logit) in tops.iter_mut().zip(chunk) {
+            *top = if logit > *top { logit } else { *top };
         }
     }
-    best as u32
+    let all = tops.iter().chain(rest);
+    let top = all.fold(f32::NEG_INFINITY, |top, &logit| if logit > top { logit } else { top });
+    if logits.first().is_none_or(|first| first.is_nan()) {
+        return 0;
+    }
+    logits.iter().position(|&logit| logit == top).unwrap_or(0) as u32
 }
 
 /// Ids whose logit is at least the `k`-th largest, with their scaled logits.
@@ -135,6 +145,24 @@ fn keep_nucleus(kept: &mut Vec<(u32, f64)>, p: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_first_of_the_largest_is_found(
+            logits in prop::collection::vec(
+                prop::sample::select(vec![-1f32, 0.0, 0.5, f32::NAN, f32::NEG_INFINITY]), 1..70,
+            ),
+        ) {
+            let mut best = 0;
+            for (id, logit) in logits.iter().enumerate() {
+                if *logit > logits[best] {
+                    best = id;
+                }
+            }
+            prop_assert_eq!(argmax(&logits), best as u32);
+        }
+    }
 
     const LOGITS: [f32; 5] = [2.0, 1.0, 0.5, -1.0, 1.0];
 

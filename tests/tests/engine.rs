@@ -100,7 +100,7 @@ fn logits_are_those_of_libtorch() {
 
 /// What 8-bit activations alone cost: libtorch computes with the same rounded weights.
 #[test]
-fn rounded_activations_stay_within_three_hundredths() {
+fn rounded_activations_stay_within_four_hundredths() {
     for config in shapes() {
         let (folder, stored) = (folder(&config), tempfile::tempdir().unwrap());
         let names = ModelConfig::read(folder.path()).unwrap().shape.tensors();
@@ -113,7 +113,7 @@ fn rounded_activations_stay_within_three_hundredths() {
         for isa in Isa::available() {
             let model = native(folder.path(), Format::Int8).with_isa(isa, 1);
             let far = distance(&{ model }.extend(&ids, Wanted::All).unwrap(), &theirs);
-            assert!(far < 0.03, "{isa:?}: {far} for {config}");
+            assert!(far < 0.04, "{isa:?}: {far} for {config}");
         }
     }
 }
