@@ -58,7 +58,9 @@ PY
 for dtype in "$@"; do
     if [ "$dtype" != "$1" ]; then
         echo
-        echo "$dtype against $1, prompt by prompt:"
-        "$root/spec" compare "$out/pair-$1" "$out/pair-$dtype" || true
+        for case in "byte T 0" "byte T 1"; do
+            echo "$dtype against $1, $case, prompt by prompt:"
+            "$root/spec" compare "$out/pair-$1:$case" "$out/pair-$dtype:$case"
+        done
     fi
 done
