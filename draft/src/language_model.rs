@@ -173,3 +173,23 @@ pub fn depths(parents: &[Option<usize>]) -> Vec<usize> {
     }
     depths
 }
+
+/// Whether a model can read ids behind those that it has read.
+pub(crate) fn check_ids(model: &dyn LanguageModel, ids: &[u32]) -> Result<(), ModelError> {
+    let (rows, context) = (model.rows(), model.context());
+    if let Some(&id) = ids.iter().find(|&&id| id as usize >= rows) {
+        return Err(ModelError::Id { id, rows });
+    }
+    let wanted = model.length() + ids.len();
+    if wanted > context {
+        return Err(ModelError::Context { wanted, context });
+    }
+    Ok(())
+}
+
+/// Of the ids behind the first `base`, keeps those of `path`, as [`LanguageModel::keep_path`] does.
+pub(crate) fn keep_ids(ids: &mut Vec<u32>, base: usize, path: &[usize]) {
+    let kept: Vec<u32> = path.iter().map(|&node| ids[base + node]).collect();
+    ids.truncate(base);
+    ids.extend(kept);
+}

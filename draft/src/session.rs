@@ -3,7 +3,7 @@
 //! where the sequence is longer than the context.
 
 use crate::error::ModelError;
-use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted};
+use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted, keep_ids};
 
 /// From this many ids on whose logits nobody wants a pass of their own costs less than their logits.
 const APART: usize = 32;
@@ -178,9 +178,7 @@ impl Session {
     pub fn keep_path(&mut self, base: usize, path: &[usize]) {
         self.forget_foreseen();
         self.model.keep_path(base, path);
-        let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
-        self.ids.truncate(base);
-        self.ids.extend(kept);
+        keep_ids(&mut self.ids, base, path);
         self.last = None;
     }
 

@@ -7,7 +7,7 @@ use super::engine::{Engine, MOST_TOKENS};
 use super::plan::Plan;
 use super::prefix::Prefix;
 use crate::error::ModelError;
-use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted};
+use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted, check_ids, keep_ids};
 
 /// A model on a GPU, and what it has read.
 pub struct Network {
@@ -31,18 +31,6 @@ impl Network {
     /// Counts ids as read that were read on the device.
     pub(super) fn append(&mut self, ids: &[u32]) {
         self.ids.extend_from_slice(ids);
-    }
-
-    pub(super) fn check(&self, ids: &[u32]) -> Result<(), ModelError> {
-        let rows = self.drafter.model().rows();
-        if let Some(&id) = ids.iter().find(|&&id| id as usize >= rows) {
-            return Err(ModelError::Id { id, rows });
-        }
-        let (wanted, context) = (self.ids.len() + ids.len(), self.drafter.model().context());
-        if wanted > context {
-            return Err(ModelError::Context { wanted, context });
-        }
-        Ok(())
     }
 
     fn read_row(&mut self, ids: &[u32], wanted: Wanted) -> Result<Vec<f32>, CudaError> {
@@ -95,7 +83,7 @@ impl LanguageModel for Network {
         if ids.is_empty() {
             return Ok(Logits::default());
         }
-        self.check(ids)?;
+        check_ids(self, ids)?;
         let values = self.read_row(ids, wanted)?;
         self.ids.extend_from_slice(ids);
         Ok(Logits::new(values, self.drafter.model().rows()))
@@ -110,21 +98,16 @@ impl LanguageModel for Network {
         if ids.is_empty() {
             return Ok(Logits::default());
         }
-        self.check(ids)?;
+        check_ids(self, ids)?;
         let values = self.read_tree(base, ids, parents)?;
         self.ids.extend_from_slice(ids);
         Ok(Logits::new(values, self.drafter.model().rows()))
     }
 
     fn keep_path(&mut self, base: usize, path: &[usize]) {
-        let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
-        self.ids.truncate(base);
-        if self.drafter.engine().keep_path(base, path).is_ok() {
-            self.ids.extend(kept);
-        } else {
-            // A device that fails here fails at the next pass too, which says so.
-            self.ids.truncate(base);
-        }
+        // A device that fails here fails at the next pass too, which says so.
+        let is_kept = self.drafter.engine().keep_path(base, path).is_ok();
+        keep_ids(&mut self.ids, base, if is_kept { path } else { &[] });
     }
 
     fn truncate(&mut self, length: usize) {
@@ -142,7 +125,7 @@ impl LanguageModel for Network {
 
 impl Network {
     fn draft_ahead(&mut self, ahead: &Ahead<'_>) -> Result<Drafted, ModelError> {
-        self.check(ahead.ids)?;
+        check_ids(self, ahead.ids)?;
         let (ids, count) = (ahead.ids, ahead.keys.len());
         if ids.is_empty() || count == 0 {
             return Ok(Drafted::default());

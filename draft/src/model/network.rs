@@ -9,7 +9,7 @@ use crate::cache::KvCache;
 use crate::config::{Decoder, DeltaConfig, Shape};
 use crate::device::Compute;
 use crate::error::ModelError;
-use crate::language_model::{LanguageModel, Logits, Wanted};
+use crate::language_model::{LanguageModel, Logits, Wanted, check_ids, keep_ids};
 use crate::rope::Rope;
 
 /// Ids that are read in one pass, at most: longer rows are read piece by piece.
@@ -54,18 +54,6 @@ impl Network {
             sizes,
             ids: Vec::new(),
         }
-    }
-
-    fn check(&self, ids: &[u32]) -> Result<(), ModelError> {
-        let rows = self.sizes.vocab_size;
-        if let Some(&id) = ids.iter().find(|&&id| id as usize >= rows) {
-            return Err(ModelError::Id { id, rows });
-        }
-        let wanted = self.ids.len() + ids.len();
-        if wanted > self.sizes.context {
-            return Err(ModelError::Context { wanted, context: self.sizes.context });
-        }
-        Ok(())
     }
 
     /// Reads what was read before and the cache does not hold any more.
@@ -168,7 +156,7 @@ impl LanguageModel for Network {
         if ids.is_empty() {
             return Ok(Logits::default());
         }
-        self.check(ids)?;
+        check_ids(self, ids)?;
         self.catch_up()?;
         let before = self.ids.len();
         let read = self.read_row(ids).and_then(|streams| match (wanted, streams.last()) {
@@ -190,7 +178,7 @@ impl LanguageModel for Network {
         if ids.is_empty() {
             return Ok(Logits::default());
         }
-        self.check(ids)?;
+        check_ids(self, ids)?;
         self.catch_up()?;
         let before = self.ids.len();
         let known = self.ids[base..].to_vec();
@@ -215,9 +203,7 @@ impl LanguageModel for Network {
     fn keep_path(&mut self, base: usize, path: &[usize]) {
         self.cache.keep(base, path);
         self.recurrence.follow(base, path);
-        let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
-        self.ids.truncate(base);
-        self.ids.extend(kept);
+        keep_ids(&mut self.ids, base, path);
     }
 
     fn truncate(&mut self, length: usize) {
