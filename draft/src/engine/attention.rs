@@ -9,15 +9,13 @@
 use std::ops::Range;
 
 use super::cache::{Layer, Sizes};
-use super::lanes::{Lanes, PANEL, Portable};
+use super::isa::{Isa, Work};
+use super::lanes::{Lanes, PANEL};
 use super::loops::{BFloat, Half, Single, Stored, Tile, floats};
 use super::maths::{exponentials, turn};
 use super::packed::Format;
 use super::plan::Seen;
-use super::product::Isa;
 use super::team::Shared;
-#[cfg(target_arch = "x86_64")]
-use super::x86::{Avx2, Avx512};
 
 /// Rows up to which two panels are read side by side.
 const FEW: usize = 4;
@@ -54,6 +52,29 @@ pub(super) struct Scratch {
     /// A key and a value as they are kept.
     key: Vec<u8>,
     value: Vec<u8>,
+}
+
+/// The mixing of some rows of a key head.
+struct Mixing<'a> {
+    attention: &'a Attention<'a>,
+    head: usize,
+    rows: Range<usize>,
+    scratch: &'a mut Scratch,
+}
+
+impl Work for Mixing<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Self { attention, head, rows, scratch } = self;
+        // SAFETY: the caller's.
+        unsafe {
+            match attention.sizes.format {
+                Format::Fp16 => attention.tiles::<L, Half>(head, rows, scratch),
+                Format::Bf16 => attention.tiles::<L, BFloat>(head, rows, scratch),
+                Format::Fp32 | Format::Int8 => attention.tiles::<L, Single>(head, rows, scratch),
+            }
+        }
+    }
 }
 
 impl Attention<'_> {
@@ -108,43 +129,7 @@ impl Attention<'_> {
         scratch: &mut Scratch,
     ) {
         // SAFETY: the caller's.
-        unsafe {
-            match isa {
-                Isa::Portable => self.all::<Portable>(head, rows, scratch),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => self.with_avx2(head, rows, scratch),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => self.with_avx512(head, rows, scratch),
-                #[cfg(not(target_arch = "x86_64"))]
-                _ => self.all::<Portable>(head, rows, scratch),
-            }
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn with_avx2(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
-        // SAFETY: the caller's.
-        unsafe { self.all::<Avx2>(head, rows, scratch) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn with_avx512(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
-        // SAFETY: the caller's.
-        unsafe { self.all::<Avx512>(head, rows, scratch) }
-    }
-
-    #[inline(always)]
-    unsafe fn all<L: Lanes>(&self, head: usize, rows: Range<usize>, scratch: &mut Scratch) {
-        // SAFETY: the caller's.
-        unsafe {
-            match self.sizes.format {
-                Format::Fp16 => self.tiles::<L, Half>(head, rows, scratch),
-                Format::Bf16 => self.tiles::<L, BFloat>(head, rows, scratch),
-                Format::Fp32 | Format::Int8 => self.tiles::<L, Single>(head, rows, scratch),
-            }
-        }
+        unsafe { isa.run(Mixing { attention: self, head, rows, scratch }) }
     }
 
     #[inline(always)]
@@ -229,36 +214,19 @@ impl Attention<'_> {
             // SAFETY: there is room for as many queries.
             *query = unsafe { query.add(index * dim) };
         }
-        let mut block = 0;
-        while ROWS <= FEW && block + 2 * PANEL <= stride {
-            let mut tiles = [[[0f32; PANEL]; ROWS]; 2];
-            // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
-            unsafe {
-                let keys = [block, block + PANEL].map(|block| {
-                    let at = self.sizes.block(head, places.start + block);
-                    self.layer.keys.part(at, dim * PANEL * S::SIZE).as_ptr()
-                });
-                floats::<L, S, ROWS, 2>(keys, dim, queries, &mut tiles);
+        // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
+        let keys = |block: usize| unsafe {
+            let at = self.sizes.block(head, places.start + block * PANEL);
+            self.layer.keys.part(at, dim * PANEL * S::SIZE).as_ptr()
+        };
+        let scores = &mut scratch.scores;
+        let keep = |block: usize, tile: &Tile<ROWS>| {
+            for (index, own) in tile.iter().enumerate() {
+                scores[index * stride + block * PANEL..][..PANEL].copy_from_slice(own);
             }
-            for tile in &tiles {
-                for (index, scores) in tile.iter().enumerate() {
-                    scratch.scores[index * stride + block..][..PANEL].copy_from_slice(scores);
-                }
-                block += PANEL;
-            }
-        }
-        for block in (block..stride).step_by(PANEL) {
-            let at = self.sizes.block(head, places.start + block);
-            let mut tile = [[[0f32; PANEL]; ROWS]; 1];
-            // SAFETY: the caller's; a block has 32 keys of `dim` dimensions.
-            unsafe {
-                let keys = self.layer.keys.part(at, dim * PANEL * S::SIZE);
-                floats::<L, S, ROWS, 1>([keys.as_ptr()], dim, queries, &mut tile);
-            }
-            for (index, scores) in tile[0].iter().enumerate() {
-                scratch.scores[index * stride + block..][..PANEL].copy_from_slice(scores);
-            }
-        }
+        };
+        // SAFETY: the caller's, and as above.
+        unsafe { panels::<L, S, ROWS>(stride / PANEL, (dim, queries), keys, keep) };
     }
 
     #[inline(always)]
@@ -275,31 +243,15 @@ impl Attention<'_> {
             // SAFETY: there is room for as many rows.
             *law = unsafe { law.add(index * stride) };
         }
-        let mut panel = 0;
-        while ROWS <= FEW && panel + 2 <= self.sizes.panels() {
-            let mut tiles = [[[0f32; PANEL]; ROWS]; 2];
-            // SAFETY: the caller's; a panel has 32 numbers of each place.
-            unsafe {
-                let values = [panel, panel + 1].map(|panel| {
-                    let at = self.sizes.values(head, panel, places.start);
-                    self.layer.values.part(at, depth * PANEL * S::SIZE).as_ptr()
-                });
-                floats::<L, S, ROWS, 2>(values, depth, laws, &mut tiles);
-                self.put(head, row, panel, &tiles[0]);
-                self.put(head, row, panel + 1, &tiles[1]);
-            }
-            panel += 2;
-        }
-        for panel in panel..self.sizes.panels() {
+        // SAFETY: the caller's; a panel has 32 numbers of each place.
+        let values = |panel: usize| unsafe {
             let at = self.sizes.values(head, panel, places.start);
-            let mut tile = [[[0f32; PANEL]; ROWS]; 1];
-            // SAFETY: the caller's; a panel has 32 numbers of each place.
-            unsafe {
-                let values = self.layer.values.part(at, depth * PANEL * S::SIZE);
-                floats::<L, S, ROWS, 1>([values.as_ptr()], depth, laws, &mut tile);
-                self.put(head, row, panel, &tile[0]);
-            }
-        }
+            self.layer.values.part(at, depth * PANEL * S::SIZE).as_ptr()
+        };
+        // SAFETY: the caller's.
+        let put = |panel: usize, tile: &Tile<ROWS>| unsafe { self.put(head, row, panel, tile) };
+        // SAFETY: the caller's, and as above.
+        unsafe { panels::<L, S, ROWS>(self.sizes.panels(), (depth, laws), values, put) };
     }
 
     /// Stores a panel of what some rows mix.
@@ -319,6 +271,31 @@ impl Attention<'_> {
             // SAFETY: the caller's.
             let out = unsafe { self.output.part_mut(query * dim + panel * PANEL, width) };
             out.copy_from_slice(&mixed[..width]);
+        }
+    }
+}
+
+/// The products of so many panels, each of `depth` columns, with some rows: two panels side by side where rows
+/// are few. `each` is given every panel's number and tile.
+#[inline(always)]
+unsafe fn panels<L: Lanes, S: Stored, const ROWS: usize>(
+    count: usize,
+    (depth, rows): (usize, [*const f32; ROWS]),
+    at: impl Fn(usize) -> *const u8,
+    mut each: impl FnMut(usize, &Tile<ROWS>),
+) {
+    let mut panel = 0;
+    // SAFETY: the caller's.
+    unsafe {
+        while ROWS <= FEW && panel + 2 <= count {
+            let tiles = floats::<L, S, ROWS, 2>([at(panel), at(panel + 1)], depth, rows);
+            each(panel, &tiles[0]);
+            each(panel + 1, &tiles[1]);
+            panel += 2;
+        }
+        for panel in panel..count {
+            let [tile] = floats::<L, S, ROWS, 1>([at(panel)], depth, rows);
+            each(panel, &tile);
         }
     }
 }

@@ -8,12 +8,13 @@ use std::sync::{Mutex, PoisonError};
 
 use super::attention::{Attention, Scratch};
 use super::cache::Cache;
-use super::lanes::PANEL;
+use super::isa::{Isa, Work};
+use super::lanes::{Lanes, PANEL};
 use super::maths::norm;
 use super::memory::Memory;
 use super::packed::{Format, Packed};
 use super::plan::Seen;
-use super::product::{Input, Isa, Product, Write};
+use super::product::{Input, Product, Write};
 use super::quantised::{BLOCK, round};
 use super::team::{Member, Shared, run};
 use crate::config::Decoder as Config;
@@ -102,9 +103,7 @@ impl Room {
             attention: (0..threads).map(|_| Mutex::default()).collect(),
         }
     }
-}
 
-impl Room {
     fn reserve(&mut self, weights: &Weights, rows: usize) {
         let config = &weights.config;
         let mixed = config.heads * config.head_dim;
@@ -250,10 +249,9 @@ impl Part<'_> {
         let area = &room.areas[if is_alone { member.index() } else { 0 }];
         let own = if is_alone { 0..rows } else { member.share(rows) };
         let is_rounded = matrix.format == Format::Int8;
-        let making = Making { pass, room, matrix, source, area };
         if is_rounded || matches!(source, Source::Normed(..)) {
             // SAFETY: the processor has the instructions; rows are shared out, or the area is.
-            unsafe { making.rows(room.isa, own) };
+            unsafe { room.isa.run(Making { pass, room, matrix, source, area, rows: own }) };
             if !is_alone {
                 member.meet();
             }
@@ -283,49 +281,25 @@ impl Part<'_> {
     }
 }
 
-/// The making of a product's input.
+/// The making of some rows of a product's input: they are normed, and rounded where the weights have 8 bits.
+///
+/// # Safety
+/// Nobody else uses these rows of the area, or writes to the source, meanwhile.
 struct Making<'a> {
     pass: &'a Pass<'a>,
     room: &'a Room,
     matrix: &'a Packed,
     source: Source<'a>,
     area: &'a Area,
+    rows: Range<usize>,
 }
 
-impl Making<'_> {
-    /// Norms some rows, and rounds them where the weights have 8 bits.
-    unsafe fn rows(&self, isa: Isa, rows: Range<usize>) {
-        // SAFETY: the caller's.
-        unsafe {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => self.with_avx2(rows),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => self.with_avx512(rows),
-                _ => self.make(rows),
-            }
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn with_avx2(&self, rows: Range<usize>) {
-        // SAFETY: the caller's.
-        unsafe { self.make(rows) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
-    unsafe fn with_avx512(&self, rows: Range<usize>) {
-        // SAFETY: the caller's.
-        unsafe { self.make(rows) }
-    }
-
+impl Work for Making<'_> {
     #[inline(always)]
-    unsafe fn make(&self, rows: Range<usize>) {
+    unsafe fn run<L: Lanes>(self) {
         let depth = self.matrix.depth;
         let epsilon = self.pass.weights.config.norm_epsilon as f32;
-        for row in rows {
+        for row in self.rows.clone() {
             // SAFETY: the caller's.
             let floats = unsafe {
                 match self.source {
@@ -344,7 +318,9 @@ impl Making<'_> {
             }
         }
     }
+}
 
+impl Making<'_> {
     #[inline(always)]
     unsafe fn round(&self, row: usize, floats: &[f32]) {
         let blocks = floats.len().div_ceil(BLOCK);
@@ -356,7 +332,7 @@ impl Making<'_> {
                 self.area.sums.part_mut(row * blocks, blocks),
             )
         };
-        let places = numbers.chunks_exact_mut(BLOCK).zip(scales).zip(sums);
+        let places = numbers.as_chunks_mut::<BLOCK>().0.iter_mut().zip(scales).zip(sums);
         for (values, ((numbers, scale), sum)) in floats.chunks(BLOCK).zip(places) {
             (*scale, *sum) = round(values, numbers);
         }

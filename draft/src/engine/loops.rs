@@ -55,8 +55,7 @@ impl Stored for BFloat {
 /// Vectors of a panel, at most.
 const VECTORS: usize = 8;
 
-/// Adds to the tiles of some panels the products of their `depth` columns with as many inputs of each row. A
-/// sum waits for the one before it: two panels side by side keep twice as many on their way, which one row
+/// The products of `depth` columns of some panels with as many inputs of each row. A sum waits for the one before it: two panels side by side keep twice as many on their way, which one row
 /// needs.
 ///
 /// # Safety
@@ -67,20 +66,11 @@ pub(super) unsafe fn floats<L: Lanes, S: Stored, const ROWS: usize, const PANELS
     weights: [*const u8; PANELS],
     depth: usize,
     rows: [*const f32; ROWS],
-    tiles: &mut [Tile<ROWS>; PANELS],
-) {
+) -> [Tile<ROWS>; PANELS] {
     let vectors = PANEL / L::WIDTH;
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[[L::splat(0.0); VECTORS]; ROWS]; PANELS];
-        for panel in 0..PANELS {
-            for index in 0..ROWS {
-                for vector in 0..vectors {
-                    let from = tiles[panel][index].as_ptr().add(vector * L::WIDTH);
-                    sums[panel][index][vector] = L::load(from);
-                }
-            }
-        }
         for column in 0..depth {
             let mut parts = [[L::splat(0.0); VECTORS]; PANELS];
             for panel in 0..PANELS {
@@ -99,6 +89,7 @@ pub(super) unsafe fn floats<L: Lanes, S: Stored, const ROWS: usize, const PANELS
                 }
             }
         }
+        let mut tiles = [[[0f32; PANEL]; ROWS]; PANELS];
         for panel in 0..PANELS {
             for index in 0..ROWS {
                 for vector in 0..vectors {
@@ -107,6 +98,7 @@ pub(super) unsafe fn floats<L: Lanes, S: Stored, const ROWS: usize, const PANELS
                 }
             }
         }
+        tiles
     }
 }
 
@@ -127,8 +119,7 @@ pub(super) struct Blocks {
 pub(super) unsafe fn rounded<L: Lanes, const ROWS: usize>(
     weights: *const u8,
     from: &Blocks,
-    tile: &mut Tile<ROWS>,
-) {
+) -> Tile<ROWS> {
     let vectors = PANEL / L::WIDTH;
     // SAFETY: the caller's.
     unsafe {
@@ -157,10 +148,12 @@ pub(super) unsafe fn rounded<L: Lanes, const ROWS: usize>(
                 }
             }
         }
+        let mut tile = [[0f32; PANEL]; ROWS];
         for index in 0..ROWS {
             for vector in 0..vectors {
                 L::store(totals[index][vector], tile[index].as_mut_ptr().add(vector * L::WIDTH));
             }
         }
+        tile
     }
 }

@@ -5,8 +5,9 @@ const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts, the first with so few bits that multiples of it are exact (Cody & Waite, 1980).
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
-/// Adding and taking away `1.5 × 2^23` rounds to a whole number.
-const ROUND: f32 = 12_582_912.0;
+/// The last bits of a number to which this is added, `1.5 × 2^23`, are those of its nearest whole number, which
+/// taking it away again leaves.
+pub(super) const ROUND: f32 = 12_582_912.0;
 /// Coefficients of `(e^r - 1 - r) / r²` for `|r| ≤ ln 2 / 2` (the Cephes library's `expf`).
 const SERIES: [f32; 6] =
     [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];

@@ -21,6 +21,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod isa;
 mod lanes;
 mod loops;
 mod maths;
@@ -34,6 +35,6 @@ mod team;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use isa::Isa;
 pub use model::Native;
 pub use packed::Format;
-pub use product::Isa;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::decoder::{Layer, Pass, Room, Weights};
+use super::isa::Isa;
+use super::lanes::PANEL;
 use super::memory::Memory;
 use super::packed::{Format, Packed};
 use super::plan::{self, Seen};
-use super::product::Isa;
 use crate::checkpoint::Checkpoint;
-use crate::config::{Decoder, LlamaConfig};
+use crate::config::LlamaConfig;
 use crate::error::ModelError;
-use crate::language_model::{LanguageModel, Logits, Wanted};
+use crate::language_model::{LanguageModel, Logits, Wanted, check_ids, keep_ids};
 use crate::rope::tables;
 
 /// Ids that are read in one pass, at most: longer rows are read piece by piece.
@@ -20,9 +21,6 @@ const PIECE: usize = 256;
 
 /// Places that rotary tables are made for at first.
 const FIRST_PLACES: usize = 512;
-
-/// Rows of a panel.
-const PANEL: usize = super::lanes::PANEL;
 
 /// A decoder of Llama's architecture with its cache.
 #[derive(Debug)]
@@ -45,36 +43,32 @@ impl Native {
         format: Format,
         threads: usize,
     ) -> Result<Self, ModelError> {
-        let weights = Arc::new(Reader { config, checkpoint, format }.weights()?);
-        let sizes = &config.decoder;
-        let mut model = Self {
-            weights,
-            window: config.window,
-            cache: cache(sizes, format),
-            room: Room::new(Isa::detect(), threads),
-            ids: Vec::new(),
-            cosines: Vec::new(),
-            sines: Vec::new(),
-            places: 0,
-        };
-        model.reserve_places(FIRST_PLACES.min(sizes.context));
-        Ok(model)
+        let weights = Reader { config, checkpoint, format }.weights()?;
+        Ok(Self::new(Arc::new(weights), config.window, (Isa::detect(), threads)))
     }
 
     /// The same weights with other instructions, and nothing read.
     #[must_use]
     pub fn with_isa(&self, isa: Isa, threads: usize) -> Self {
-        let sizes = &self.weights.config;
-        Self {
-            weights: self.weights.clone(),
-            window: self.window,
-            cache: cache(sizes, self.weights.embedding.format),
+        Self::new(self.weights.clone(), self.window, (isa, threads))
+    }
+
+    fn new(weights: Arc<Weights>, window: Option<usize>, (isa, threads): (Isa, usize)) -> Self {
+        let sizes = &weights.config;
+        let format = weights.embedding.format;
+        let first = FIRST_PLACES.min(sizes.context);
+        let mut model = Self {
+            window,
+            cache: Cache::new(sizes.layers, sizes.kv_heads, sizes.head_dim, format),
             room: Room::new(isa, threads),
             ids: Vec::new(),
-            cosines: self.cosines.clone(),
-            sines: self.sines.clone(),
-            places: self.places,
-        }
+            cosines: Vec::new(),
+            sines: Vec::new(),
+            places: 0,
+            weights,
+        };
+        model.reserve_places(first);
+        model
     }
 
     fn reserve_places(&mut self, places: usize) {
@@ -93,19 +87,6 @@ impl Native {
         };
         (self.cosines, self.sines) = (first_half(&cosines), first_half(&sines));
         self.places = places;
-    }
-
-    fn check(&self, ids: &[u32]) -> Result<(), ModelError> {
-        let config = &self.weights.config;
-        let rows = config.vocab_size;
-        if let Some(&id) = ids.iter().find(|&&id| id as usize >= rows) {
-            return Err(ModelError::Id { id, rows });
-        }
-        let wanted = self.ids.len() + ids.len();
-        if wanted > config.context {
-            return Err(ModelError::Context { wanted, context: config.context });
-        }
-        Ok(())
     }
 
     fn pass(&mut self, ids: &[u32], seen: &[Seen], is_wanted: Wanted) -> Vec<f32> {
@@ -147,7 +128,7 @@ impl LanguageModel for Native {
         if ids.is_empty() {
             return Ok(Logits::default());
         }
-        self.check(ids)?;
+        check_ids(self, ids)?;
         let mut values = Vec::new();
         for piece in ids.chunks(PIECE) {
             let seen = plan::row(self.ids.len(), piece.len(), self.window);
@@ -169,7 +150,7 @@ impl LanguageModel for Native {
         if ids.is_empty() {
             return Ok(Logits::default());
         }
-        self.check(ids)?;
+        check_ids(self, ids)?;
         let seen = plan::tree(base, ids.len(), parents, self.window);
         let values = self.pass(ids, &seen, Wanted::All);
         Ok(Logits::new(values, self.rows()))
@@ -177,19 +158,13 @@ impl LanguageModel for Native {
 
     fn keep_path(&mut self, base: usize, path: &[usize]) {
         self.cache.keep(base, path);
-        let kept: Vec<u32> = path.iter().map(|&node| self.ids[base + node]).collect();
-        self.ids.truncate(base);
-        self.ids.extend(kept);
+        keep_ids(&mut self.ids, base, path);
     }
 
     fn truncate(&mut self, length: usize) {
         self.ids.truncate(length);
         self.cache.truncate(length);
     }
-}
-
-fn cache(sizes: &Decoder, weights: Format) -> Cache {
-    Cache::new(sizes.layers, sizes.kv_heads, sizes.head_dim, weights)
 }
 
 /// Reads a checkpoint into packed weights.
@@ -293,17 +268,9 @@ impl Reader<'_> {
         place: impl Fn(usize) -> usize,
     ) {
         let (depth, mut first, mut rows) = (matrix.depth, 0, Vec::new());
+        // As many rows as a panel has stay side by side wherever they go.
         let mut flush = |first: usize, rows: &mut Vec<f32>| {
-            let count = rows.len() / depth;
-            let is_panel = place(first).is_multiple_of(PANEL)
-                && (0..count).all(|row| place(first + row) == place(first) + row);
-            if is_panel {
-                matrix.set_panel(memory, place(first) / PANEL, rows);
-            } else {
-                for (row, values) in rows.chunks_exact(depth).enumerate() {
-                    matrix.set(memory, place(first + row), values);
-                }
-            }
+            matrix.set(memory, place(first), rows);
             rows.clear();
         };
         self.checkpoint.read_rows(name, &mut |row, values| {

@@ -33,10 +33,8 @@ impl Format {
     pub(super) fn put(self, values: &[f32], bytes: &mut Vec<u8>) {
         bytes.clear();
         match self {
-            Self::Fp16 => bytes
-                .extend(values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes())),
-            Self::Bf16 => bytes
-                .extend(values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes())),
+            Self::Fp16 => bytes.extend(values.iter().flat_map(|value| fp16(*value))),
+            Self::Bf16 => bytes.extend(values.iter().flat_map(|value| bf16(*value))),
             Self::Fp32 | Self::Int8 => {
                 bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
             }
@@ -91,51 +89,32 @@ impl Packed {
         memory.part(self.first + index * size, size)
     }
 
-    /// Writes one row.
+    /// Writes rows of `depth` values, one behind the other, from one of the matrix on. Column by column, which
+    /// for whole panels is several times faster than row by row.
     pub(super) fn set(&mut self, memory: &mut Memory, row: usize, values: &[f32]) {
-        let size = self.format.bytes(PANEL, self.depth);
-        let panel = memory.part_mut(self.first + row / PANEL * size, size);
-        let lane = row % PANEL;
-        match self.format {
-            Format::Fp32 => scatter(panel, lane, values, f32::to_le_bytes),
-            Format::Fp16 => {
-                scatter(panel, lane, values, |value| half::f16::from_f32(value).to_le_bytes());
-            }
-            Format::Bf16 => {
-                scatter(panel, lane, values, |value| half::bf16::from_f32(value).to_le_bytes());
-            }
-            Format::Int8 => {
-                let (numbers, scale) = rounded_row(values);
-                for (column, number) in numbers.iter().enumerate() {
-                    panel[place(lane, column)] = number.cast_unsigned() ^ 0x80;
-                }
-                self.scales[row] = scale;
-            }
+        let (first, rest) =
+            values.split_at(self.depth * (PANEL - row % PANEL).min(values.len() / self.depth));
+        self.set_in_panel(memory, row, first);
+        if !rest.is_empty() {
+            self.set(memory, row + first.len() / self.depth, rest);
         }
     }
 
-    /// Writes rows of a panel that begin with its first, one behind the other: column by column, which is
-    /// several times faster than row by row.
-    pub(super) fn set_panel(&mut self, memory: &mut Memory, panel: usize, rows: &[f32]) {
-        let size = self.format.bytes(PANEL, self.depth);
-        let own = memory.part_mut(self.first + panel * size, size);
+    fn set_in_panel(&mut self, memory: &mut Memory, row: usize, values: &[f32]) {
+        let (depth, lane) = (self.depth, row % PANEL);
+        let size = self.format.bytes(PANEL, depth);
+        let panel = memory.part_mut(self.first + row / PANEL * size, size);
         match self.format {
-            Format::Fp32 => transpose(own, rows, self.depth, f32::to_le_bytes),
-            Format::Fp16 => {
-                transpose(own, rows, self.depth, |value| half::f16::from_f32(value).to_le_bytes());
-            }
-            Format::Bf16 => {
-                transpose(own, rows, self.depth, |value| half::bf16::from_f32(value).to_le_bytes());
-            }
+            Format::Fp32 => transpose(panel, lane, (values, depth), f32::to_le_bytes),
+            Format::Fp16 => transpose(panel, lane, (values, depth), fp16),
+            Format::Bf16 => transpose(panel, lane, (values, depth), bf16),
             Format::Int8 => {
-                let rounded = rows.chunks_exact(self.depth).map(rounded_row);
-                let (rows, scales): (Vec<Vec<i8>>, Vec<f32>) = rounded.unzip();
-                let first = panel * PANEL;
-                self.scales[first..first + scales.len()].copy_from_slice(&scales);
-                for column in 0..self.depth {
-                    for (lane, row) in rows.iter().enumerate() {
-                        own[place(lane, column)] = row[column].cast_unsigned() ^ 0x80;
+                for (index, values) in values.chunks_exact(depth).enumerate() {
+                    let (numbers, scale) = rounded_row(values);
+                    for (column, number) in numbers.iter().enumerate() {
+                        panel[place(lane + index, column)] = number.cast_unsigned() ^ 0x80;
                     }
+                    self.scales[row + index] = scale;
                 }
             }
         }
@@ -171,29 +150,27 @@ fn place(lane: usize, column: usize) -> usize {
     (column / 4 * PANEL + lane) * 4 + column % 4
 }
 
+fn fp16(value: f32) -> [u8; 2] {
+    half::f16::from_f32(value).to_le_bytes()
+}
+
+fn bf16(value: f32) -> [u8; 2] {
+    half::bf16::from_f32(value).to_le_bytes()
+}
+
+/// Writes rows of `depth` values into the lanes of a panel from one on.
 fn transpose<const SIZE: usize>(
     panel: &mut [u8],
-    rows: &[f32],
-    depth: usize,
+    lane: usize,
+    (rows, depth): (&[f32], usize),
     bytes: impl Fn(f32) -> [u8; SIZE],
 ) {
     for (index, column) in panel.chunks_exact_mut(PANEL * SIZE).enumerate() {
         let values = rows.iter().skip(index).step_by(depth);
-        for (place, &value) in column.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
+        let places = &mut column.as_chunks_mut::<SIZE>().0[lane..];
+        for (place, &value) in places.iter_mut().zip(values) {
             *place = bytes(value);
         }
-    }
-}
-
-fn scatter<const SIZE: usize>(
-    panel: &mut [u8],
-    lane: usize,
-    values: &[f32],
-    bytes: impl Fn(f32) -> [u8; SIZE],
-) {
-    let columns = panel.chunks_exact_mut(PANEL * SIZE);
-    for (column, &value) in columns.zip(values) {
-        column[lane * SIZE..][..SIZE].copy_from_slice(&bytes(value));
     }
 }
 
@@ -213,10 +190,10 @@ mod tests {
                 |row: usize, column: usize| ((row * 31 + column * 7) % 41) as f32 / 41.0 - 0.4;
             let row =
                 |row: usize| -> Vec<f32> { (0..depth).map(|column| value(row, column)).collect() };
-            let panel: Vec<f32> = (0..PANEL).flat_map(row).collect();
-            matrix.set_panel(&mut memory, 0, &panel);
-            for index in PANEL..rows {
-                matrix.set(&mut memory, index, &row(index));
+            // In pieces that are panels, and that go from one into the next.
+            for piece in [0..32, 32..33, 33..70] {
+                let values: Vec<f32> = piece.clone().flat_map(row).collect();
+                matrix.set(&mut memory, piece.start, &values);
             }
             let mut found = vec![0.0; depth];
             for index in 0..rows {

@@ -1,59 +1,17 @@
-//! Products of a packed matrix with a few rows of input, part by part: which instructions compute them, and
-//! what becomes of them. Each panel of weights is read once for up to twelve rows.
+//! Products of a packed matrix with a few rows of input, part by part, and what becomes of them. Each panel of weights is read once for up to twelve rows.
 
 #![expect(unsafe_code, reason = "instructions that only some processors have")]
 
 use std::ops::Range;
 
-use super::lanes::{Lanes, PANEL, Portable};
+use super::isa::{Isa, Work};
+use super::lanes::{Lanes, PANEL};
 use super::loops::{BFloat, Blocks, Half, Single, Tile, floats, rounded};
 use super::maths::gated;
 use super::memory::Memory;
 use super::packed::{Format, Packed};
 use super::quantised::BLOCK;
 use super::team::Shared;
-#[cfg(target_arch = "x86_64")]
-use super::x86::{Avx2, Avx512};
-
-/// Instructions that a processor has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isa {
-    /// Those that every processor has.
-    Portable,
-    /// AVX2, with fused sums and 16-bit floats.
-    Avx2,
-    /// AVX-512, with 8-bit products.
-    Avx512,
-}
-
-impl Isa {
-    /// The best of this processor.
-    pub fn detect() -> Self {
-        *Self::available().last().unwrap_or(&Self::Portable)
-    }
-
-    /// All of this processor, the best one last.
-    pub fn available() -> Vec<Self> {
-        let mut list = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let has_avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            if has_avx2 {
-                list.push(Self::Avx2);
-            }
-            let has_avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vnni");
-            if has_avx2 && has_avx512 {
-                list.push(Self::Avx512);
-            }
-        }
-        list
-    }
-}
 
 /// Rows of input, one behind the other.
 #[derive(Clone, Copy)]
@@ -102,32 +60,22 @@ impl Product<'_> {
     /// output, or changes the input.
     pub(super) unsafe fn compute(&self, isa: Isa, parts: Range<usize>) {
         // SAFETY: the caller's.
-        unsafe {
-            match isa {
-                Isa::Portable => compute::<Portable>(self, parts),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => with_avx2(self, parts),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => with_avx512(self, parts),
-                #[cfg(not(target_arch = "x86_64"))]
-                _ => compute::<Portable>(self, parts),
-            }
-        }
+        unsafe { isa.run(Parts { product: self, parts }) }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn with_avx2(product: &Product<'_>, parts: Range<usize>) {
-    // SAFETY: the caller's.
-    unsafe { compute::<Avx2>(product, parts) }
+/// Some parts of a product.
+struct Parts<'a> {
+    product: &'a Product<'a>,
+    parts: Range<usize>,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn with_avx512(product: &Product<'_>, parts: Range<usize>) {
-    // SAFETY: the caller's.
-    unsafe { compute::<Avx512>(product, parts) }
+impl Work for Parts<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        // SAFETY: the caller's.
+        unsafe { compute::<L>(self.product, self.parts) }
+    }
 }
 
 #[inline(always)]
@@ -218,12 +166,11 @@ unsafe fn sums<L: Lanes, const ROWS: usize>(
 ) -> Tile<ROWS> {
     let Product { matrix, memory, input, .. } = product;
     let weights = matrix.panel(memory, panel).as_ptr();
-    let mut tiles = [[[0f32; PANEL]; ROWS]];
     // SAFETY: the caller's; a panel has as many columns as its matrix.
-    unsafe {
+    let mut tile = unsafe {
         match *input {
             Input::Floats { values, stride } => {
-                plain::<L, ROWS>((weights, matrix), (values, stride), row, &mut tiles);
+                plain::<L, ROWS>((weights, matrix), (values, stride), row)
             }
             Input::Rounded { numbers, scales, sums } => {
                 let blocks = matrix.depth.div_ceil(BLOCK);
@@ -236,13 +183,13 @@ unsafe fn sums<L: Lanes, const ROWS: usize>(
                     scales: scales.as_ptr().add(first),
                     sums: sums.as_ptr().add(first),
                 };
-                rounded::<L, ROWS>(weights, &from, &mut tiles[0]);
+                let mut tile = rounded::<L, ROWS>(weights, &from);
                 let scales = &matrix.scales[panel * PANEL..][..PANEL];
-                each(&mut tiles[0], scales, |value, scale| value * scale);
+                each(&mut tile, scales, |value, scale| value * scale);
+                tile
             }
         }
-    }
-    let [mut tile] = tiles;
+    };
     if let Some(bias) = &matrix.bias {
         each(&mut tile, &bias[panel * PANEL..][..PANEL], |value, bias| value + bias);
     }
@@ -265,8 +212,7 @@ unsafe fn plain<L: Lanes, const ROWS: usize>(
     (weights, matrix): (*const u8, &Packed),
     (values, stride): (&[f32], usize),
     row: usize,
-    tiles: &mut [Tile<ROWS>; 1],
-) {
+) -> Tile<ROWS> {
     let depth = matrix.depth;
     assert!((row + ROWS - 1) * stride + depth <= values.len(), "rows of input");
     let mut rows = [values.as_ptr(); ROWS];
@@ -276,13 +222,12 @@ unsafe fn plain<L: Lanes, const ROWS: usize>(
     }
     let weights = [weights];
     // SAFETY: a panel has `depth` columns of 32 weights of its format.
-    unsafe {
+    let [tile] = unsafe {
         match matrix.format {
-            Format::Fp32 => floats::<L, Single, ROWS, 1>(weights, depth, rows, tiles),
-            Format::Fp16 => floats::<L, Half, ROWS, 1>(weights, depth, rows, tiles),
-            Format::Bf16 | Format::Int8 => {
-                floats::<L, BFloat, ROWS, 1>(weights, depth, rows, tiles);
-            }
+            Format::Fp32 => floats::<L, Single, ROWS, 1>(weights, depth, rows),
+            Format::Fp16 => floats::<L, Half, ROWS, 1>(weights, depth, rows),
+            Format::Bf16 | Format::Int8 => floats::<L, BFloat, ROWS, 1>(weights, depth, rows),
         }
-    }
+    };
+    tile
 }

@@ -1,6 +1,8 @@
 //! Activations as 8-bit whole numbers with a scale for each block of 32, as weights of 8 bits want them
 //! (the scheme of llama.cpp's `Q8_0` activations). Knows no matrix.
 
+use super::maths::ROUND;
+
 /// Inputs that share a scale.
 pub(super) const BLOCK: usize = 32;
 
@@ -10,27 +12,14 @@ const LANES: usize = 16;
 /// The largest whole number; the smallest is its negative.
 const LARGEST: f32 = 127.0;
 
-/// The last bits of a number to which this is added, `1.5 × 2^23`, are those of its nearest whole number.
-const ROUND: f32 = 12_582_912.0;
-
 /// Rounds the inputs of one block; those that it lacks are 0. Gives their scale and their sum.
 #[inline(always)]
-pub(super) fn round(values: &[f32], numbers: &mut [i8]) -> (f32, i32) {
-    let (whole, _) = values.as_chunks::<BLOCK>();
-    let (numbers, _) = numbers.as_chunks_mut::<BLOCK>();
-    match (whole.first(), numbers.first_mut()) {
-        (Some(values), Some(numbers)) => round_block(values, numbers),
-        (None, Some(numbers)) => {
-            let mut padded = [0f32; BLOCK];
-            padded[..values.len()].copy_from_slice(values);
-            round_block(&padded, numbers)
-        }
-        (_, None) => (0.0, 0),
-    }
-}
-
-#[inline(always)]
-fn round_block(values: &[f32; BLOCK], numbers: &mut [i8; BLOCK]) -> (f32, i32) {
+pub(super) fn round(values: &[f32], numbers: &mut [i8; BLOCK]) -> (f32, i32) {
+    let mut padded = [0f32; BLOCK];
+    let values = values.first_chunk::<BLOCK>().unwrap_or_else(|| {
+        padded[..values.len()].copy_from_slice(values);
+        &padded
+    });
     let mut tops = [0f32; LANES];
     let mut is_finite = true;
     for chunk in values.as_chunks::<LANES>().0 {
