@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use draft::cuda::{
-    Builder, Choice, Compiler, CudaError, Drafter, Drawing, Engine, Gpu, Loop, MOST_PREFIXES,
-    Network, Prefix, Tuning,
+    Builder, Compiler, CudaError, Drafter, Drawing, Engine, Gpu, Loop, MOST_PREFIXES, Network,
+    Prefix, Tuning,
 };
 use draft::device::load_cuda_library;
 use draft::language_model::{LanguageModel, Wanted};
@@ -81,7 +81,8 @@ fn main() -> Outcome<()> {
     let plan = Plan::read()?;
     load_cuda_library();
     let compute = Compute::parse("cuda", Some("bf16"))?;
-    let mut libtorch = Model::load_by(&plan.model, compute, Choice::Libtorch)?.network;
+    let mut libtorch =
+        Model::load(&plan.model, compute.with_engine(draft::Engine::Libtorch))?.network;
     let gpu = Gpu::open(Path::new("libcuda.so.1"), 0)?;
     let most = plan.prefixes.iter().copied().max().unwrap_or(1);
     let engine = |prefixes| -> Result<Engine, CudaError> {
@@ -149,7 +150,7 @@ fn check_loops(drafter: &mut Drafter, prefixes: &[Prefix], drawing: Drawing<'_>)
 /// A pass says what libtorch says in 32-bit floats, up to what two bytes a cached element make of it.
 fn check_passes(plan: &Plan, passes: &mut Network) -> Outcome<()> {
     let compute = Compute::parse("cuda", Some("fp32"))?;
-    let mut exact = Model::load_by(&plan.model, compute, Choice::Libtorch)?.network;
+    let mut exact = Model::load(&plan.model, compute.with_engine(draft::Engine::Libtorch))?.network;
     let ids = prompt_ids(0, exact.rows());
     let ours = passes.extend(&ids, Wanted::All)?;
     let theirs = exact.extend(&ids, Wanted::All)?;

@@ -20,7 +20,7 @@ use tch::{Device, Kind};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{LlamaConfig, ModelConfig, Shape};
-use crate::cuda::{Choice, preferred};
+use crate::cuda::by_kernels;
 use crate::device::{Compute, Engine};
 use crate::engine::{Format, Native};
 use crate::error::ModelError;
@@ -45,16 +45,6 @@ pub struct Model {
 impl Model {
     /// Loads a model folder.
     pub fn load(folder: &Path, compute: Compute) -> Result<Self, ModelError> {
-        let choice = match compute.engine {
-            Engine::Auto => Choice::of_environment()?,
-            Engine::Libtorch | Engine::Native => Choice::Libtorch,
-            Engine::Kernels(how) => Choice::Kernels(how),
-        };
-        Self::load_by(folder, compute, choice)
-    }
-
-    /// Loads a model folder; on a GPU, its networks are read by what is chosen.
-    pub fn load_by(folder: &Path, compute: Compute, choice: Choice) -> Result<Self, ModelError> {
         let config = ModelConfig::read(folder)?;
         let checkpoint = Checkpoint::open(folder, &config.shape.tensors())?;
         let parameters = config.shape.parameters();
@@ -67,8 +57,11 @@ impl Model {
         let _guard = tch::no_grad_guard();
         let epsilon = config.shape.decoder().norm_epsilon;
         let stack = stack(&config.shape, Loader::new(&weights, compute.kind, epsilon))?;
-        let network = Box::new(Network::new(&config.shape, stack, compute));
-        let network = preferred(folder, compute, &config.shape, network, choice)?;
+        let mut network: Box<dyn LanguageModel> =
+            Box::new(Network::new(&config.shape, stack, compute));
+        if let Engine::Kernels(how) = compute.engine {
+            network = Box::new(by_kernels(folder, compute, how, &mut *network)?);
+        }
         Ok(Self { config, parameters, network })
     }
 }

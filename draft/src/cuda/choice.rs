@@ -1,14 +1,13 @@
-//! Whether a model on a GPU is read by the kernels of this module or by libtorch. Kernels are taken
-//! where they are made for the model and can be had, and where they say what libtorch says; otherwise
-//! a line of the log says why not. Knows no kernels.
+//! A model on a GPU by the kernels of this module, where they are asked for: they must be made for the model,
+//! be had, and say what libtorch says; otherwise an error says why not. Knows no kernels.
 
 use std::path::Path;
-use std::str::FromStr;
+
+use tch::{Device, Kind};
 
 use super::gpu::Gpu;
 use super::program::Builder;
-use super::{Compiler, CudaError, Engine, Loop, Network, Sizes, Tuning};
-use crate::config::Shape;
+use super::{Compiler, CudaError, Engine, Loop, Network, Tuning};
 use crate::device::Compute;
 use crate::error::ModelError;
 use crate::language_model::{LanguageModel, Wanted};
@@ -16,61 +15,8 @@ use crate::language_model::{LanguageModel, Wanted};
 /// The driver's library.
 const DRIVER: &str = "libcuda.so.1";
 
-/// Weights, up to which kernels are taken without being asked for: they are made for models that are
-/// bound by launches and memory, and multiply without tensor cores.
-const MOST_WEIGHTS: usize = 200_000_000;
-
 /// How far logits may be from libtorch's, as a part of the largest.
 const FARTHEST: f32 = 0.1;
-
-/// Which of the two is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// Kernels for small models in bf16 on a GPU, where they can be had.
-    #[default]
-    Auto,
-    /// libtorch.
-    Libtorch,
-    /// Kernels, or an error; drafts are made by this loop.
-    Kernels(Loop),
-}
-
-impl Choice {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Auto,
-        Self::Libtorch,
-        Self::Kernels(Loop::Graph),
-        Self::Kernels(Loop::Grid),
-        Self::Kernels(Loop::Cluster),
-    ];
-
-    /// The name that users type.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Libtorch => "libtorch",
-            Self::Kernels(how) => how.name(),
-        }
-    }
-
-    /// What the environment variable `SPEC_KERNELS` says; libtorch where it says nothing, until kernels
-    /// have been measured on a GPU.
-    pub fn of_environment() -> Result<Self, ModelError> {
-        let Ok(name) = std::env::var("SPEC_KERNELS") else { return Ok(Self::Libtorch) };
-        name.parse().map_err(|error| ModelError::Device(format!("SPEC_KERNELS: {error}")))
-    }
-}
-
-impl FromStr for Choice {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|choice| choice.name() == name).ok_or_else(|| {
-            format!("unknown choice `{name}`; it is auto, libtorch, graph, persistent or cluster")
-        })
-    }
-}
 
 impl Engine {
     /// Loads a model folder on a GPU, with caches for so many prefixes.
@@ -81,67 +27,22 @@ impl Engine {
     }
 }
 
-/// The network that a model is read by: the kernels' where the choice and the circumstances allow it,
-/// else the one given.
-pub(crate) fn preferred(
+/// A model folder by the kernels, drafts by this loop, on the device and in the type of `compute`. `libtorch` is the
+/// same model, to compare with.
+pub(crate) fn by_kernels(
     folder: &Path,
     compute: Compute,
-    shape: &Shape,
-    libtorch: Box<dyn LanguageModel>,
-    choice: Choice,
-) -> Result<Box<dyn LanguageModel>, ModelError> {
-    let (tch::Device::Cuda(index), tch::Kind::BFloat16) = (compute.device, compute.kind) else {
-        return match choice {
-            Choice::Kernels(_) => {
-                let reason =
-                    "kernels are for bf16 on a GPU: give --device cuda, and no other --dtype";
-                Err(ModelError::Device(reason.to_owned()))
-            }
-            Choice::Auto | Choice::Libtorch => Ok(libtorch),
-        };
+    how: Loop,
+    libtorch: &mut dyn LanguageModel,
+) -> Result<Network, ModelError> {
+    let (Device::Cuda(index), Kind::BFloat16) = (compute.device, compute.kind) else {
+        let reason = "kernels are for bf16 on a GPU: give --device cuda, and no other --dtype";
+        return Err(ModelError::Device(reason.to_owned()));
     };
-    if choice == Choice::Libtorch {
-        return Ok(libtorch);
-    }
-    // The loop that is surest to work; which is fastest has not been measured yet.
-    let how = if let Choice::Kernels(how) = choice { how } else { Loop::Graph };
-    let (own, libtorch) = match suits(shape, choice) {
-        Ok(()) => agreeing(|| Network::new(Engine::open(folder, index, 1)?, how), libtorch),
-        Err(error) => (Err(error), libtorch),
-    };
-    match own {
-        Ok(network) => {
-            tracing::debug!("{} is read by CUDA kernels", folder.display());
-            Ok(Box::new(network))
-        }
-        Err(error) if choice == Choice::Auto => {
-            tracing::info!("{} is read by libtorch: {error}", folder.display());
-            Ok(libtorch)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether kernels are to be tried for a model.
-fn suits(shape: &Shape, choice: Choice) -> Result<(), CudaError> {
-    let weights = Sizes::new(shape)?.weights();
-    if choice == Choice::Auto && weights > MOST_WEIGHTS {
-        let reason = format!("{weights} weights are more than the {MOST_WEIGHTS} of a small model");
-        return Err(CudaError::Unsupported(reason));
-    }
-    Ok(())
-}
-
-/// A network that says what another one says of some ids, and that other one.
-fn agreeing(
-    open: impl FnOnce() -> Result<Network, CudaError>,
-    mut libtorch: Box<dyn LanguageModel>,
-) -> (Result<Network, CudaError>, Box<dyn LanguageModel>) {
-    let compared = open().and_then(|mut own| {
-        own.agree_with(&mut *libtorch)?;
-        Ok(own)
-    });
-    (compared, libtorch)
+    let mut own = Network::new(Engine::open(folder, index, 1)?, how)?;
+    own.agree_with(libtorch)?;
+    tracing::debug!("{} is read by CUDA kernels", folder.display());
+    Ok(own)
 }
 
 impl Network {
@@ -164,18 +65,5 @@ impl Network {
         }
         let reason = "the kernels' logits are not libtorch's; please report this GPU and model";
         Err(CudaError::Unsupported(reason.to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn choices_are_read_by_name() {
-        for choice in Choice::ALL {
-            assert_eq!(choice.name().parse(), Ok(choice));
-        }
-        assert!("gpu".parse::<Choice>().unwrap_err().contains("persistent"));
     }
 }

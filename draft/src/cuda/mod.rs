@@ -23,8 +23,7 @@ mod sizes;
 mod verifying;
 mod weights;
 
-pub use choice::Choice;
-pub(crate) use choice::preferred;
+pub(crate) use choice::by_kernels;
 pub use compile::{Compiled, Compiler};
 pub use drafting::{Drafter, Drawing, Loop};
 pub use engine::Engine;
