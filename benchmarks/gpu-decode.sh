@@ -5,11 +5,6 @@
 # compiled peer needs the package triton in it, and is left out without.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(dirname "$here")
-environment=${SPEC_ORACLE_ENV:-$root/.oracle}
-if [ ! -x "$environment/bin/python" ]; then
-    "$root/tests/oracle/environment.sh" "$environment" >&2
-fi
-"$root/spec" --setup-only >&2
-(cd "$root" && cargo build --release --locked -p spec-draft --example gpu_decode) >&2
-exec "$environment/bin/python" "$here/gpu_decode.py" "$@"
+"$here/../spec" --setup-only >&2
+(cd "$here/.." && cargo build --release --locked -p spec-draft --example gpu_decode) >&2
+exec "$here/beside-python.sh" gpu_decode.py "$@"

@@ -5,10 +5,4 @@
 # that --cache names (default: spec-bench-speed in the user's cache).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(dirname "$here")
-environment=${SPEC_ORACLE_ENV:-$root/.oracle}
-if [ ! -x "$environment/bin/python" ]; then
-    "$root/tests/oracle/environment.sh" "$environment" >&2
-fi
-"$root/spec" --setup-only >&2
-exec "$environment/bin/python" "$here/speed.py" "$@"
+exec "$here/beside-python.sh" speed.py "$@"

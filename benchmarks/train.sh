@@ -4,10 +4,4 @@
 # folder (default: .oracle), and it is made there where it is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(dirname "$here")
-environment=${SPEC_ORACLE_ENV:-$root/.oracle}
-if [ ! -x "$environment/bin/python" ]; then
-    "$root/tests/oracle/environment.sh" "$environment" >&2
-fi
-"$root/spec" --setup-only >&2
-exec "$environment/bin/python" "$here/train.py" "$@"
+exec "$here/beside-python.sh" train.py "$@"

@@ -2,25 +2,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use std::fs;
-use std::path::Path;
-use std::process::Output;
+mod written;
 
-use experiments::bench::record::{Record, Report};
+use std::fs;
+
+use experiments::bench::record::Report;
 use serde_json::{Value, json};
 use support::checkpoints::tiny_config;
 use support::command::{Models, SINGLES, Spec, assert_one_line, stdout};
+use written::{records, report};
 
 const SPEC: Spec = Spec(env!("CARGO_BIN_EXE_spec"));
-
-fn report(output: &Output) -> Report {
-    serde_json::from_str(&stdout(output)).unwrap()
-}
-
-fn records(folder: &Path) -> Vec<Record> {
-    let text = fs::read_to_string(folder.join("records.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 #[test]
 fn every_method_runs_and_is_greedy_identical() {

@@ -2,12 +2,14 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use experiments::bench::record::{Record, Report};
+use experiments::bench::record::Record;
 use experiments::prompts::{PromptFile, take_evenly};
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};
@@ -16,6 +18,7 @@ use support::hub_repository::HubRepository;
 use support::hub_server::HubServer;
 use support::shared;
 use support::tokenizers::write_bpe;
+use written::{records, report};
 
 const SPEC: Spec = Spec(env!("CARGO_BIN_EXE_spec"));
 const QUESTIONS: &str = "eval/spec-bench/question.jsonl";
@@ -27,15 +30,6 @@ const PARTS: [(&str, &str); 6] = [
     ("math_reasoning.jsonl", "math_reasoning"),
     ("rag.jsonl", "rag"),
 ];
-
-fn report(output: &Output) -> Report {
-    serde_json::from_str(&stdout(output)).unwrap()
-}
-
-fn records(folder: &str) -> Vec<Record> {
-    let text = fs::read_to_string(Path::new(folder).join("records.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 fn conversation(id: usize, category: &str, turns: &[&str]) -> Value {
     json!({"question_id": id, "category": category, "turns": turns})

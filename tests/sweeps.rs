@@ -2,24 +2,16 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod written;
+
 use std::fs;
-use std::path::Path;
-use std::process::Output;
 
 use experiments::bench::record::{Record, Report};
 use serde_json::Value;
 use support::command::{Models, Spec, assert_one_line, stdout};
+use written::{records, report};
 
 const SPEC: Spec = Spec(env!("CARGO_BIN_EXE_spec"));
-
-fn report(output: &Output) -> Report {
-    serde_json::from_str(&stdout(output)).unwrap()
-}
-
-fn records(folder: &Path) -> Vec<Record> {
-    let text = fs::read_to_string(folder.join("records.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 #[test]
 fn a_sweep_runs_all_its_cases_on_the_same_prompts() {

@@ -1,10 +1,9 @@
 //! What a language model is to the rest of the project: ids in, next-token logits out, and a cache
 //! that can be rolled back. It knows no text, no second model and no policy.
 
-use std::cell::RefCell;
-
 use crate::error::ModelError;
 use crate::random::Key;
+use crate::spare::Spare;
 
 /// Which rows of logits an extension should give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,37 +21,22 @@ pub struct Logits {
     width: usize,
 }
 
-/// Buffers of dropped logits that a thread keeps: of a large vocabulary the system would have to clear
-/// megabytes of new pages for every pass.
+/// Buffers of dropped logits that a thread keeps.
 const KEPT: usize = 4;
 
 thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: Spare<f32> = const { Spare::new(KEPT) };
 }
 
 impl Drop for Logits {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        if values.capacity() > 0 {
-            // At the end of a thread there are no buffers any more.
-            let _ = BUFFERS.try_with(|buffers| {
-                let mut buffers = buffers.borrow_mut();
-                if buffers.len() < KEPT {
-                    buffers.push(values);
-                }
-            });
-        }
+        Spare::keep(&BUFFERS, std::mem::take(&mut self.values));
     }
 }
 
 /// So many numbers for new logits, of any values.
 pub(crate) fn buffer(count: usize) -> Vec<f32> {
-    let kept = BUFFERS.try_with(|buffers| {
-        let mut buffers = buffers.borrow_mut();
-        let fits = buffers.iter().position(|buffer| buffer.capacity() >= count);
-        fits.map(|index| buffers.swap_remove(index)).or_else(|| buffers.pop())
-    });
-    let mut values = kept.ok().flatten().unwrap_or_default();
+    let mut values = Spare::take(&BUFFERS, count);
     values.resize(count, 0.0);
     values
 }

@@ -19,6 +19,7 @@ pub mod random;
 pub mod rope;
 pub mod sampling;
 pub mod session;
+pub mod spare;
 pub mod train;
 
 pub use device::{Compute, Engine};
@@ -29,3 +30,4 @@ pub use model::Model;
 pub use random::{Key, Purpose, Randomness};
 pub use sampling::Sampling;
 pub use session::Session;
+pub use spare::Spare;

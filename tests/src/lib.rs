@@ -26,3 +26,4 @@ pub mod shared;
 pub mod tokenizers;
 pub mod toy;
 pub mod toy_pairs;
+pub mod trees;

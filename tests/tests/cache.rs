@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};
 use support::shared::compute;
 use support::toy::ToyModel;
+use support::trees::{path_to, tree};
 
 const ROWS: u32 = 40;
 
@@ -79,23 +80,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop::collection::vec((0..ROWS, 0usize..6), 1..6).prop_map(Step::Tree),
     ];
     prop::collection::vec(step, 1..10)
-}
-
-/// Parents before children: each node hangs below the root or an earlier node.
-fn tree(nodes: &[(u32, usize)]) -> (Vec<u32>, Vec<Option<usize>>) {
-    let ids = nodes.iter().map(|(id, _)| *id).collect();
-    let below = |(index, (_, place)): (usize, &(u32, usize))| (place % (index + 1)).checked_sub(1);
-    (ids, nodes.iter().enumerate().map(below).collect())
-}
-
-fn path_to(node: usize, parents: &[Option<usize>]) -> Vec<usize> {
-    let (mut path, mut at) = (Vec::new(), Some(node));
-    while let Some(index) = at {
-        path.push(index);
-        at = parents[index];
-    }
-    path.reverse();
-    path
 }
 
 proptest! {

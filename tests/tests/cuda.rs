@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula_bf16};
 use support::on_cpu::{OnCpu, Played};
 use support::shared;
+use support::trees::{path_to, tree};
 use tempfile::TempDir;
 
 const ROWS: u32 = 41;
@@ -92,16 +93,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..6)
 }
 
-fn path_to(node: usize, parents: &[Option<usize>]) -> Vec<usize> {
-    let (mut path, mut at) = (Vec::new(), Some(node));
-    while let Some(index) = at {
-        path.push(index);
-        at = parents[index];
-    }
-    path.reverse();
-    path
-}
-
 /// Both models do the same; what they say stays within `bound` of each other.
 fn same_history(
     ours: &mut dyn LanguageModel,
@@ -131,10 +122,7 @@ fn same_history(
                 theirs.truncate(left);
             }
             Step::Tree(nodes, kept) => {
-                let ids: Vec<u32> = nodes.iter().map(|(id, _)| *id).collect();
-                let places = nodes.iter().enumerate();
-                let parents: Vec<Option<usize>> =
-                    places.map(|(at, (_, place))| (place % (at + 1)).checked_sub(1)).collect();
+                let (ids, parents) = tree(&nodes);
                 let (base, half) = (ours.length(), nodes.len() / 2);
                 // In two parts: nodes may hang below nodes that were read before.
                 for part in [0..half, half..nodes.len()] {

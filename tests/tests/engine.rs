@@ -12,6 +12,7 @@ use draft::{Compute, Engine, Model};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::checkpoints::{tiny_config, write_formula};
+use support::trees::{path_to, tree};
 
 const ROWS: u32 = 40;
 
@@ -157,19 +158,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..6)
 }
 
-fn path_to(node: usize, parents: &[Option<usize>]) -> Vec<usize> {
-    let mut path: Vec<usize> = std::iter::successors(Some(node), |&node| parents[node]).collect();
-    path.reverse();
-    path
-}
-
 /// Reads a tree in two parts, compares the logits at its last node with those of its path read in a
 /// row by `other`, and keeps that path.
 fn grow(model: &mut Native, other: &mut Native, ids: &mut Vec<u32>, nodes: &[(u32, usize)]) {
     let base = ids.len();
-    let tokens: Vec<u32> = nodes.iter().map(|(id, _)| *id).collect();
-    let below = |(index, (_, place)): (usize, &(u32, usize))| (place % (index + 1)).checked_sub(1);
-    let parents: Vec<Option<usize>> = nodes.iter().enumerate().map(below).collect();
+    let (tokens, parents) = tree(nodes);
     let half = tokens.len() / 2;
     if half > 0 {
         model.extend_tree(base, &tokens[..half], &parents[..half]).unwrap();

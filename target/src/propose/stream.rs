@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use align::byte_trie::Node;
 use align::{ByteTrie, DecodeState, Match, Vocabulary};
-use draft::Law;
+use draft::{Law, Spare};
 
 use super::start::{Start, Step};
 
@@ -149,32 +149,18 @@ pub(super) struct Front {
     branches: Vec<Branch>,
 }
 
-/// Lists of branches that a thread keeps for the next fronts: they reach megabytes, and every new one would
-/// have the system clear its pages and be copied as it grows.
+/// Lists of branches that a thread keeps for the next fronts.
 const KEPT: usize = 16;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<Branch>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// An empty list of branches, with room where one was kept.
-fn spare() -> Vec<Branch> {
-    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_default()
+    static SPARE: Spare<Branch> = const { Spare::new(KEPT) };
 }
 
 impl Drop for Front {
     fn drop(&mut self) {
         let mut branches = std::mem::take(&mut self.branches);
-        if branches.capacity() > 0 {
-            branches.clear();
-            // At the end of a thread there is nothing to keep them in.
-            let _ = SPARE.try_with(|spare| {
-                let mut spare = spare.borrow_mut();
-                if spare.len() < KEPT {
-                    spare.push(branches);
-                }
-            });
-        }
+        branches.clear();
+        Spare::keep(&SPARE, branches);
     }
 }
 
@@ -243,7 +229,7 @@ impl Stream {
     pub(super) fn begin(start: &Start, floor: f64, bytes: &Bytes<'_>) -> (Self, Front) {
         let (read, prefixes) = (Vec::new(), Vec::new());
         let mut stream = Self { state: start.state, read, prefixes, floor };
-        let mut front = Front { branches: spare() };
+        let mut front = Front { branches: Spare::take(&SPARE, 0) };
         for step in start.steps(bytes.draft) {
             let Step { before, state, mass, law, .. } = step;
             if let Some(last) = before {
@@ -301,7 +287,7 @@ impl Stream {
             kept.truncate(count);
         }
         let total: f64 = kept.iter().map(|branch| branch.mass).sum();
-        let mut branches = spare();
+        let mut branches = Spare::take(&SPARE, 0);
         let mut rest = Vec::new();
         for branch in kept {
             let Some((_, length)) = branch.at.token else { continue };
