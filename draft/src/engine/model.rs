@@ -1,5 +1,5 @@
 //! The engine as a language model: reads a checkpoint into packed weights, keeps what was read, and runs
-//! passes. Knows which models it can run.
+//! passes.
 
 use std::sync::Arc;
 

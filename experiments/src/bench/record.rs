@@ -170,7 +170,7 @@ pub struct Header {
     pub dtype: String,
     /// What runs passes, as asked for: `auto` is `native` for models of Llama's architecture on a CPU, and
     /// `libtorch` for all others.
-    #[serde(default)]
+    #[serde(default = "libtorch")]
     pub engine: String,
     /// CPU threads.
     pub threads: usize,
@@ -187,6 +187,11 @@ pub struct Header {
     /// The trace that was replayed in the target's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceInfo>,
+}
+
+/// What ran all passes before reports said it.
+fn libtorch() -> String {
+    "libtorch".to_owned()
 }
 
 /// A recorded target.
