@@ -116,6 +116,14 @@ mod tests {
         logits.iter().map(|logit| logit.exp() / total).collect()
     }
 
+    /// What the tokens that are not known change a divergence by where sums are of single precision,
+    /// of which a rest of a few millionths keeps no digit.
+    fn rounding(p: &[f64], q: &[f64], mass: f64) -> f64 {
+        let rest = |total: f64| (1.0 - total).max(FLOOR);
+        let (p, q) = (rest(p.iter().sum::<f64>() / mass), rest(q.iter().sum()));
+        1e-6 * (p / q).max(q / p)
+    }
+
     #[test]
     fn an_example_by_hand() {
         let (p, q) = ([0.5, 0.3], [0.25, 0.25]);
@@ -160,7 +168,8 @@ mod tests {
                     divergence.mean((&row(&p), &log_mass), &row(q), is_whole).unwrap();
                 let expected = divergence.of(&p, q, mass, is_whole);
                 let found = loss.double_value(&[]);
-                prop_assert!((found - expected).abs() < 1e-4 * (1.0 + expected.abs()),
+                let bound = 1e-4 * (1.0 + expected.abs()) + rounding(&p, q, mass);
+                prop_assert!((found - expected).abs() < bound,
                     "{divergence:?}: {found} and {expected}");
                 prop_assert!((accepted.double_value(&[]) - acceptance(&p, q)).abs() < 1e-5);
             }
