@@ -71,9 +71,28 @@ bench() {
         --limit 36 --out "$out/$name" "$@"
 }
 
+# alike SHARE NAME...: whether of the generations of runs so many are those of the first at T = 0.
+alike() {
+    python3 - "$out" "$@" <<'PY'
+import json, sys
+out, share, first, *names = sys.argv[1:]
+def ids(name):
+    lines = map(json.loads, open(f"{out}/{name}/records.jsonl"))
+    return {(r["case"], r["prompt_index"]): r["ids"] for r in lines if r["temperature"] == 0}
+exact, failed = ids(first), False
+for name in names:
+    found = ids(name)
+    same = sum(found.get(key) == exact[key] for key in exact)
+    print(f"{name}: greedy ids of {same} of {len(exact)} generations are those of {first}")
+    failed |= not exact or same < float(share) * len(exact)
+sys.exit(failed)
+PY
+}
+
 kernels() {
     tools/nvrtc.sh
-    cargo test --release --locked -p spec-tests --test nvrtc --test cuda --test cuda_verify
+    cargo test --release --locked -p spec-tests --test nvrtc --test cuda --test cuda_verify \
+        --test cuda_pairs
     if [ "$device" = cpu ]; then
         echo "kernels: run on the CPU only, for this is a run on the CPU"
         return
@@ -82,6 +101,12 @@ kernels() {
         cargo run --release --locked -p spec-draft --example gpu_decode -- "$model" --check \
             --gammas 1,4,8 --prefixes 1,8,32
     done
+    # What the device decides is what the host decides of libtorch's logits, up to the rounding of bf16.
+    for engine in libtorch graph persistent; do
+        bench "kernels-$engine" --device "$device" --dtype bf16 --engine $engine --method slem,tli,byte \
+            --temperature 0,1 --max-new 32
+    done
+    alike 0.8 kernels-libtorch kernels-graph kernels-persistent
 }
 
 decoding() {

@@ -2,6 +2,7 @@
 //! that can be rolled back. It knows no text, no second model and no policy.
 
 use crate::error::ModelError;
+use crate::judging::{Case, Verdict};
 use crate::random::Key;
 use crate::spare::Spare;
 
@@ -145,6 +146,14 @@ pub trait LanguageModel {
     /// read too: in one go, where the model can, else `None`. Equals drawing step by step from what
     /// [`Self::extend`] gives. On an error the cache is as it was before.
     fn draft(&mut self, _ahead: &Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
+        None
+    }
+
+    /// Reads the last committed id and candidates behind it and decides about them, where the model can
+    /// do that without giving logits, else `None`. Equals deciding token by token from what
+    /// [`Self::extend_tree`] gives. The cache then holds the last id and what was accepted; on an error
+    /// it is as it was before.
+    fn judge(&mut self, _case: &Case<'_>) -> Option<Result<Verdict, ModelError>> {
         None
     }
 }

@@ -119,8 +119,8 @@ impl Law {
         Self::sparse(self.logs().filter(|(id, _)| !ids.contains(id)).collect())
     }
 
-    /// Ids and their log-weights.
-    fn logs(&self) -> Box<dyn Iterator<Item = (u32, f64)> + '_> {
+    /// Ids that may have mass with their log-weights, ids ascending.
+    pub(crate) fn logs(&self) -> Box<dyn Iterator<Item = (u32, f64)> + '_> {
         match self {
             Self::Point(id) => Box::new(std::iter::once((*id, 0.0))),
             Self::Dense(weights) => {

@@ -12,6 +12,7 @@ pub mod device;
 pub mod engine;
 pub mod error;
 pub mod generate;
+pub mod judging;
 pub mod language_model;
 pub mod law;
 pub mod model;
@@ -24,6 +25,7 @@ pub mod train;
 
 pub use device::{Compute, Engine};
 pub use error::ModelError;
+pub use judging::{Candidate, Case, Verdict};
 pub use language_model::{LanguageModel, Logits, Wanted};
 pub use law::Law;
 pub use model::Model;

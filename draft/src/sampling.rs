@@ -40,6 +40,12 @@ impl Sampling {
         self.temperature == 0.0
     }
 
+    /// Whether nothing but the temperature changes the model's own law.
+    pub fn has_temperature_only(&self) -> bool {
+        let cuts = self.top_k.is_some_and(|k| k > 0) || self.top_p.is_some_and(|p| p < 1.0);
+        self.repetition_penalty == 1.0 && (self.is_greedy() || !cuts)
+    }
+
     /// The law of the next token behind a context that holds the ids of `context` (in any order,
     /// repeats do not matter).
     pub fn law(&self, logits: &[f32], context: &[&[u32]]) -> Law {

@@ -3,6 +3,7 @@
 //! where the sequence is longer than the context.
 
 use crate::error::ModelError;
+use crate::judging::{Case, Verdict};
 use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted, keep_ids};
 
 /// From this many ids on whose logits nobody wants a pass of their own costs less than their logits.
@@ -180,6 +181,18 @@ impl Session {
         self.model.keep_path(base, path);
         keep_ids(&mut self.ids, base, path);
         self.last = None;
+    }
+
+    /// Reads candidates and decides about them, where the model can: see [`LanguageModel::judge`].
+    pub fn judge(&mut self, case: &Case<'_>) -> Option<Result<Verdict, ModelError>> {
+        self.forget_foreseen();
+        let verdict = self.model.judge(case)?;
+        if let Ok(Verdict { path, .. }) = &verdict {
+            self.ids.push(case.last);
+            self.ids.extend(path.iter().map(|&node| case.candidates[node].token));
+            self.last = None;
+        }
+        Some(verdict)
     }
 
     /// As [`Self::advance_window`], and where the model can draft in one go ([`LanguageModel::draft`])

@@ -2,7 +2,7 @@
 //! wrote before. Counts nothing and emits nothing.
 
 use align::Context;
-use draft::{Law, Randomness, Sampling};
+use draft::{Candidate, Case, Law, Randomness, Sampling};
 
 use crate::error::SpeculateError;
 use crate::proposal::Proposal;
@@ -55,6 +55,29 @@ impl Laws for PassLaws<'_> {
     }
 }
 
+impl Live<'_> {
+    /// What the model itself decides, where it can and the rule is its own.
+    fn judged(
+        &mut self,
+        proposal: &Proposal,
+        last: u32,
+        start: usize,
+    ) -> Option<Result<Verdict, SpeculateError>> {
+        let Self { sampling, randomness, .. } = *self;
+        if !self.verifier.is_by_token() || !sampling.has_temperature_only() {
+            return None;
+        }
+        let candidates: Vec<Candidate<'_>> = proposal
+            .nodes()
+            .iter()
+            .map(|node| Candidate { token: node.token, parent: node.parent, law: node.law() })
+            .collect();
+        let temperature = sampling.temperature;
+        let case = Case { last, candidates: &candidates, temperature, randomness, start };
+        Some(self.target.session.judge(&case)?.map_err(SpeculateError::from))
+    }
+}
+
 impl Speaker for Live<'_> {
     fn reader(&self) -> Reader<'_> {
         self.target.reader()
@@ -83,7 +106,11 @@ impl Speaker for Live<'_> {
     ) -> Result<Verdict, SpeculateError> {
         let Self { sampling, randomness, .. } = *self;
         let committed = committed.ids();
-        let mut ids = vec![committed[committed.len() - 1]];
+        let last = committed[committed.len() - 1];
+        if let Some(verdict) = self.judged(proposal, last, position) {
+            return verdict;
+        }
+        let mut ids = vec![last];
         ids.extend(proposal.nodes().iter().map(|node| node.token));
         let session = &mut self.target.session;
         let base = session.ids().len() + 1;

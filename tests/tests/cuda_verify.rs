@@ -1,15 +1,15 @@
 //! Verification on the device, run on the CPU: it decides as the host's rules do on the same logits,
-//! and a whole round there is a round here.
+//! and keeps what was accepted.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+use std::rc::Rc;
 use std::sync::OnceLock;
 
-use draft::cuda::{
-    Cached, Candidate, Drafter, Drawing, Judge, Loop, Network, Prefix, Rules, Tuning, Verdict,
-};
+use draft::cuda::{Cached, Gpu, Loop, Network, Tuning};
+use draft::judging::{Candidate, Case, Verdict};
 use draft::language_model::{LanguageModel, Wanted};
-use draft::{Key, Law, Logits, Purpose, Randomness, Sampling};
+use draft::{Law, Logits, ModelError, Purpose, Randomness, Sampling};
 use support::checkpoints::{tiny_config, write_formula_bf16};
 use support::on_cpu::{OnCpu, Played};
 use target::proposal::{Origin, Proposal};
@@ -53,47 +53,71 @@ impl Laws for Rows {
 }
 
 /// A target that has read the prompt but for its last id.
-fn reader(on_cpu: &OnCpu, gpu: &std::rc::Rc<draft::cuda::Gpu>) -> Network {
+fn reader(on_cpu: &OnCpu, gpu: &Rc<Gpu>) -> Network {
     let mut target = Network::new(on_cpu.engine_on(gpu, 1), Loop::Graph).unwrap();
     target.extend(&PROMPT[..4], Wanted::Last).unwrap();
     target
 }
 
 /// What the host decides, from the device's logits.
-fn by_host(proposal: &Proposal, target: &mut Network, rules: Rules) -> Verdict {
+fn by_host(proposal: &Proposal, target: &mut Network, case: &Case<'_>) -> Verdict {
     let base = target.length();
     let tokens = proposal.nodes().iter().map(|node| node.token);
-    let ids: Vec<u32> = [PROMPT[4]].into_iter().chain(tokens).collect();
+    let ids: Vec<u32> = [case.last].into_iter().chain(tokens).collect();
     let below = |parent: Option<usize>| Some(parent.map_or(0, |parent| parent + 1));
     let nodes = proposal.nodes().iter().map(|node| below(node.parent));
     let parents: Vec<Option<usize>> = [None].into_iter().chain(nodes).collect();
     let logits = target.extend_tree(base, &ids, &parents).unwrap();
     target.truncate(base);
-    let laws = Rows(logits, Sampling::at(rules.temperature));
-    let verdict = TokenVerifier.verify(proposal, &laws, rules.randomness, rules.start).unwrap();
-    Verdict { path: verdict.path, next: verdict.next }
+    let laws = Rows(logits, Sampling::at(case.temperature));
+    TokenVerifier.verify(proposal, &laws, case.randomness, case.start).unwrap()
 }
 
-fn rules(temperature: f64, draft_temperature: f64, prompt: u64) -> Rules {
+fn candidates(proposal: &Proposal) -> Vec<Candidate<'_>> {
+    let nodes = proposal.nodes().iter();
+    nodes
+        .map(|node| Candidate { token: node.token, parent: node.parent, law: node.law() })
+        .collect()
+}
+
+fn case<'a>(candidates: &'a [Candidate<'a>], temperature: f64, prompt: u64) -> Case<'a> {
     let randomness = Randomness { seed: 9, prompt };
-    Rules { temperature, draft_temperature, randomness, start: 6 }
+    Case { last: PROMPT[4], candidates, temperature, randomness, start: 6 }
 }
 
-fn prefix(rules: Rules, draws: usize) -> Prefix {
-    let key = |draw| rules.randomness.key(rules.start + draw, Purpose::Draft(rules.start));
-    let keys: Vec<Key> = (0..draws).map(key).collect();
-    Prefix { cached: 3, given: PROMPT[3..].to_vec(), keys }
+/// The cache holds what was accepted: what comes next is what is said of the whole text.
+fn check_cache(target: &mut Network, base: usize, accepted: &[u32], next: u32) {
+    assert_eq!(target.length(), base + 1 + accepted.len());
+    let ours = target.extend(&[next], Wanted::Last).unwrap();
+    target.truncate(base);
+    let text = [&[PROMPT[4]][..], accepted, &[next]].concat();
+    let fresh = target.extend(&text, Wanted::Last).unwrap();
+    target.truncate(base);
+    for (a, b) in ours.last().iter().zip(fresh.last()) {
+        assert!((a - b).abs() < 1e-4, "{a} and {b}");
+    }
+}
+
+/// Decides on the device and on the host; gives how many were accepted.
+fn check(target: &mut Network, proposal: &Proposal, temperature: f64, prompt: u64) -> usize {
+    let candidates = candidates(proposal);
+    let case = case(&candidates, temperature, prompt);
+    let expected = by_host(proposal, target, &case);
+    let base = target.length();
+    let found = target.judge(&case).expect("such candidates are judged").unwrap();
+    assert_eq!(found, expected, "prompt {prompt}");
+    let accepted: Vec<u32> = found.path.iter().map(|&n| candidates[n].token).collect();
+    check_cache(target, base, &accepted, found.next);
+    accepted.len()
 }
 
 #[test]
 fn trees_are_followed_as_the_host_follows_them() {
     let Some(pair) = pair() else { return };
-    let gpu = pair.target.gpu();
-    let mut target = reader(&pair.target, &gpu);
-    let mut judge = Judge::new(target.parts().0).unwrap();
+    let mut target = reader(&pair.target, &pair.target.gpu());
     let mut depths = [0; 4];
     for prompt in 0..24 {
-        let rules = rules(if prompt % 4 == 0 { 0.0 } else { 2.0 }, 0.0, prompt);
+        let temperature = if prompt % 4 == 0 { 0.0 } else { 2.0 };
         // The likeliest ids at each place, so that some are accepted.
         let base = target.length();
         let mut proposal = Proposal::default();
@@ -110,73 +134,47 @@ fn trees_are_followed_as_the_host_follows_them() {
             }
             places = next;
         }
-        let expected = by_host(&proposal, &mut target, rules);
-        let candidates: Vec<Candidate> = proposal
-            .nodes()
-            .iter()
-            .map(|node| Candidate { token: node.token, parent: node.parent, sampled: false })
-            .collect();
-        let found = judge.verify(&mut target, PROMPT[4], &candidates, rules, None).unwrap();
-        assert_eq!(found, expected, "prompt {prompt}");
-        depths[found.path.len()] += 1;
-        // The cache holds what was accepted: what comes next is what a fresh model says.
-        let accepted: Vec<u32> = found.path.iter().map(|&n| candidates[n].token).collect();
-        assert_eq!(target.length(), base + 1 + accepted.len());
-        let ours = target.extend(&[found.next], Wanted::Last).unwrap();
-        target.truncate(base);
-        let text = [&[PROMPT[4]][..], &accepted, &[found.next]].concat();
-        let fresh = target.extend(&text, Wanted::Last).unwrap();
-        for (a, b) in ours.last().iter().zip(fresh.last()) {
-            assert!((a - b).abs() < 1e-4, "{a} and {b}");
-        }
-        target.truncate(base);
+        depths[check(&mut target, &proposal, temperature, prompt)] += 1;
     }
     assert!(depths[0] > 0 && depths[1] > 0 && depths[2] > 0, "{depths:?}");
+    assert_eq!(check(&mut target, &Proposal::default(), 1.0, 7), 0);
+}
+
+/// A chain that a model draws, of the laws that `cut` makes of its own.
+fn drawn(draft: &mut Network, temperature: f64, prompt: u64, cut: impl Fn(Law) -> Law) -> Proposal {
+    let mut proposal = Proposal::default();
+    let mut last = PROMPT[4];
+    let base = draft.length();
+    for draw in 0..3 {
+        let logits = draft.extend(&[last], Wanted::Last).unwrap();
+        let law = cut(Sampling::at(temperature).law(logits.last(), &[]));
+        let key = Randomness { seed: 9, prompt }.key(6 + draw, Purpose::Draft(6));
+        last = law.draw(key);
+        proposal.append(last, Origin::Sampled(law));
+    }
+    draft.truncate(base);
+    proposal
 }
 
 #[test]
-fn rounds_of_drawn_candidates_are_the_hosts() {
+fn drawn_candidates_are_accepted_as_the_host_accepts_them() {
     let Some(pair) = pair() else { return };
-    let gpu = pair.target.gpu();
-    let mut target = reader(&pair.target, &gpu);
-    let mut drafter = Drafter::new(pair.draft.engine_on(&gpu, 1)).unwrap();
-    drafter.engine().read(0, 0, &PROMPT[..3]).unwrap();
-    let mut judge = Judge::new(target.parts().0).unwrap();
-    judge.name(target.parts().0, None, ROWS).unwrap();
-    let (count, base) = (3, target.length());
+    let mut target = reader(&pair.target, &pair.target.gpu());
+    let mut draft = reader(&pair.draft, &pair.draft.gpu());
     let mut lengths = [0; 4];
-    for prompt in 0..32 {
-        let temperatures = [(2.0, 1.5), (0.0, 0.0), (1.5, 0.0), (0.0, 1.5)][prompt as usize % 4];
-        let rules = rules(temperatures.0, temperatures.1, prompt);
-        let prefix = prefix(rules, count);
-        let drawing = Drawing { temperature: rules.draft_temperature, names: None };
-        let own = std::slice::from_ref(&prefix);
-        let tokens = drafter.draft(own, count, drawing, Loop::Graph).unwrap().remove(0);
-        let logits = drafter.logits(0, prefix.given.len(), count).unwrap();
-        let mut proposal = Proposal::default();
-        for (token, row) in tokens.iter().zip(logits.chunks_exact(ROWS)) {
-            let law = Sampling::at(rules.draft_temperature).law(row, &[]);
-            proposal.append(*token, Origin::Sampled(law));
-        }
-        let expected = by_host(&proposal, &mut target, rules);
-        let how = (drawing, [Loop::Grid, Loop::Cluster][prompt as usize % 2]);
-        let found = judge.round(&mut target, &mut drafter, (&prefix, PROMPT[4]), how, rules);
-        let (drafted, verdict) = found.unwrap();
-        assert_eq!(drafted, tokens);
-        assert_eq!(verdict, expected, "prompt {prompt}");
-        assert_eq!(target.length(), base + 1 + verdict.path.len());
-        lengths[verdict.path.len()] += 1;
-        target.truncate(base);
-        // The same from candidates that came to the host between the two.
-        let candidates: Vec<Candidate> = proposal
-            .nodes()
-            .iter()
-            .map(|node| Candidate { token: node.token, parent: node.parent, sampled: true })
-            .collect();
-        let draft = Some((&drafter, 0, prefix.given.len() - 1));
-        let again = judge.verify(&mut target, PROMPT[4], &candidates, rules, draft).unwrap();
-        assert_eq!(again, expected);
-        target.truncate(base);
+    for prompt in 0..48 {
+        let (own, drafts) = [(2.0, 1.5), (0.0, 0.0), (1.5, 0.0), (0.0, 1.5)][prompt as usize % 4];
+        // Whole laws, and such as a map between vocabularies leaves.
+        let every_third = |law: Law| {
+            if prompt % 3 > 0 {
+                return law;
+            }
+            let few: Vec<u32> = (0..ROWS as u32).filter(|id| id % 3 > 0).collect();
+            let rest = law.without(&few);
+            if rest.entries().any(|(_, mass)| mass > 0.0) { rest } else { law }
+        };
+        let proposal = drawn(&mut draft, drafts, prompt, every_third);
+        lengths[check(&mut target, &proposal, own, prompt)] += 1;
     }
     assert!(lengths.iter().filter(|&&count| count > 0).count() > 2, "{lengths:?}");
 }
@@ -184,33 +182,35 @@ fn rounds_of_drawn_candidates_are_the_hosts() {
 #[test]
 fn a_draft_of_the_targets_own_weights_is_accepted_whole() {
     let Some(pair) = pair() else { return };
-    let gpu = pair.target.gpu();
-    let mut target = reader(&pair.target, &gpu);
-    let mut drafter = Drafter::new(pair.target.engine_on(&gpu, 1)).unwrap();
-    drafter.engine().read(0, 0, &PROMPT[..3]).unwrap();
-    let mut judge = Judge::new(target.parts().0).unwrap();
-    judge.name(target.parts().0, None, ROWS).unwrap();
+    let mut target = reader(&pair.target, &pair.target.gpu());
+    let mut draft = reader(&pair.target, &pair.target.gpu());
     for prompt in 0..4 {
-        let rules = rules(1.0, 1.0, prompt);
-        let drawing = Drawing { temperature: 1.0, names: None };
-        let own = (&prefix(rules, 3), PROMPT[4]);
-        let found = judge.round(&mut target, &mut drafter, own, (drawing, Loop::Grid), rules);
-        assert_eq!(found.unwrap().1.path, [0, 1, 2]);
-        target.truncate(4);
+        let proposal = drawn(&mut draft, 1.0, prompt, |law| law);
+        assert_eq!(check(&mut target, &proposal, 1.0, prompt), 3);
     }
 }
 
 #[test]
-fn candidates_that_the_device_cannot_judge_are_refused() {
+fn candidates_that_the_device_cannot_judge_are_left_to_the_host() {
     let Some(pair) = pair() else { return };
-    let gpu = pair.target.gpu();
-    let mut target = reader(&pair.target, &gpu);
-    let mut judge = Judge::new(target.parts().0).unwrap();
-    let drawn = |parent| Candidate { token: 1, parent, sampled: true };
+    let mut target = reader(&pair.target, &pair.target.gpu());
+    let law = Law::Point(1);
+    let drawn = |parent| Candidate { token: 1, parent, law: Some(&law) };
+    let chosen = |parent| Candidate { token: 1, parent, law: None };
     let siblings = [drawn(None), drawn(None)];
-    let late = [Candidate { token: 1, parent: Some(1), sampled: false }; 2];
-    for candidates in [&siblings[..], &late[..], &[drawn(None)][..]] {
-        let rules = rules(1.0, 1.0, 0);
-        assert!(judge.verify(&mut target, PROMPT[4], candidates, rules, None).is_err());
+    let mixed = [chosen(None), drawn(None)];
+    let late = [chosen(Some(1)); 2];
+    let many = [chosen(None); 64];
+    for candidates in [&siblings[..], &mixed, &late, &many] {
+        assert!(target.judge(&case(candidates, 1.0, 0)).is_none());
     }
+    let beyond = [Candidate { token: ROWS as u32, parent: None, law: None }];
+    let refused = target.judge(&case(&beyond, 1.0, 0)).unwrap();
+    assert!(matches!(refused, Err(ModelError::Id { .. })), "{refused:?}");
+    // What cannot have been drawn is no draw.
+    let other = Law::Point(2);
+    let impossible = [Candidate { token: 1, parent: None, law: Some(&other) }];
+    let refused = target.judge(&case(&impossible, 1.0, 0)).unwrap();
+    assert!(refused.unwrap_err().to_string().contains("excludes"));
+    assert_eq!(target.length(), 4);
 }

@@ -56,8 +56,10 @@ pub(super) struct Arguments {
     pub(super) given: Address,
     pub(super) names: Address,
     pub(super) counters: Address,
-    pub(super) draft_logits: Address,
-    pub(super) sources: Address,
+    pub(super) law_ids: Address,
+    pub(super) law_logs: Address,
+    pub(super) law_ends: Address,
+    pub(super) laws: Address,
     pub(super) nodes: Address,
     pub(super) place_keys: Address,
     pub(super) rows: Address,
@@ -65,7 +67,6 @@ pub(super) struct Arguments {
     pub(super) path: Address,
     /// 1 / temperature, 0 for the most probable id always.
     pub(super) scale: f64,
-    pub(super) draft_scale: f64,
     pub(super) count: u32,
     pub(super) capacity: u32,
     pub(super) layer: u32,
@@ -73,7 +74,5 @@ pub(super) struct Arguments {
     pub(super) steps: u32,
     pub(super) first_draw: u32,
     pub(super) resident: u32,
-    pub(super) draft_rows: u32,
     pub(super) base: u32,
-    pub(super) drafted: u32,
 }

@@ -41,6 +41,7 @@ pub(crate) fn by_kernels(
     };
     let mut own = Network::new(Engine::open(folder, index, 1)?, how)?;
     own.agree_with(libtorch)?;
+    own.prepare()?;
     tracing::debug!("{} is read by CUDA kernels", folder.display());
     Ok(own)
 }

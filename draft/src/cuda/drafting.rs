@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 
 use super::CudaError;
-use super::api::Address;
 use super::arguments::{Arguments, NONE};
 use super::engine::Engine;
 use super::gpu::{Buffer, Function, Graph, Launch, Together, bytes_of};
@@ -69,7 +68,7 @@ struct Memory {
 }
 
 #[derive(Clone, Copy)]
-struct Kernels {
+pub(super) struct Kernels {
     grid: Function,
     cluster: Option<Function>,
     attend: Function,
@@ -78,18 +77,6 @@ struct Kernels {
     output: Function,
     gate_up: Function,
     down: Function,
-}
-
-/// Draws of one prefix, on the device.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Drawn {
-    pub(super) chosen: Address,
-    /// Where in `chosen` the first is; the others follow where there is one prefix.
-    pub(super) first: usize,
-    pub(super) logits: Address,
-    /// Floats from the logits of one draw to those of the next.
-    pub(super) stride: usize,
-    pub(super) names: Address,
 }
 
 /// What decides a launch beside the ids.
@@ -176,21 +163,8 @@ impl Drafter {
         Ok(values)
     }
 
-    /// Where what the last launch drew lies, for a prefix whose first draw was made at step `first`.
-    pub(super) fn drawn(&self, prefix: usize, first: usize) -> Drawn {
-        let prefixes = self.shape.map_or(1, |shape| shape.prefixes);
-        let row = first * prefixes + prefix;
-        Drawn {
-            chosen: self.memory.chosen.address(),
-            first: row,
-            logits: self.memory.logits.address() + (4 * row * self.engine.rows()) as u64,
-            stride: prefixes * self.engine.rows(),
-            names: self.memory.names.address(),
-        }
-    }
-
     /// The launch of [`Self::draft`], which is not waited for.
-    pub(super) fn start(
+    fn start(
         &mut self,
         prefixes: &[Prefix],
         count: usize,
@@ -219,10 +193,7 @@ impl Drafter {
         let plan = plan(prefixes, steps)?;
         self.engine.gpu.upload(&self.engine.memory.plan, &plan)?;
         self.shape = Some(shape);
-        let kernels = match self.kernels {
-            Some(kernels) => kernels,
-            None => *self.kernels.insert(Kernels::make(&self.engine)?),
-        };
+        let kernels = self.prepare()?;
         match how {
             Loop::Graph => self.replay(shape, &kernels),
             Loop::Grid => self.persist(&shape, kernels.grid, false),
@@ -231,6 +202,14 @@ impl Drafter {
                 None => Err(CudaError::Unsupported("this GPU has no clusters".to_owned())),
             },
         }
+    }
+
+    /// Compiles what has not been compiled yet.
+    pub(super) fn prepare(&mut self) -> Result<Kernels, CudaError> {
+        Ok(match self.kernels {
+            Some(kernels) => kernels,
+            None => *self.kernels.insert(Kernels::make(&self.engine)?),
+        })
     }
 
     /// Makes room for what is drawn; graphs name the old memory.

@@ -166,22 +166,12 @@ impl Engine {
 
     /// Reads the tokens of a plan; the logits behind those from `first` on are left on the device.
     pub(super) fn pass(&mut self, plan: &Plan, first: usize) -> Result<(), CudaError> {
-        self.place(plan)?;
-        self.run_placed(plan.tokens.len(), first)
-    }
-
-    /// Brings a plan to the device.
-    pub(super) fn place(&mut self, plan: &Plan) -> Result<(), CudaError> {
         assert!(!plan.tokens.is_empty() && plan.tokens.len() <= MOST_TOKENS, "a pass's worth");
         self.gpu.enter()?;
         let end = plan.tokens.iter().map(|token| token.end as usize).max().unwrap_or(0);
         self.reserve(end)?;
-        self.gpu.upload(&self.memory.plan, bytes_of(&plan.words()))
-    }
-
-    /// Reads the tokens that were placed.
-    pub(super) fn run_placed(&mut self, count: usize, first: usize) -> Result<(), CudaError> {
-        let key = (count, first);
+        self.gpu.upload(&self.memory.plan, bytes_of(&plan.words()))?;
+        let (count, key) = (plan.tokens.len(), (plan.tokens.len(), first));
         if !self.graphs.contains_key(&key) {
             let graph = self.gpu.capture(|| self.launch_pass(count, first))?;
             self.graphs.insert(key, graph);

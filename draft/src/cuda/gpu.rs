@@ -60,6 +60,8 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for u64 {}
 // SAFETY: numbers.
 unsafe impl Plain for f32 {}
+// SAFETY: numbers.
+unsafe impl Plain for f64 {}
 
 /// The bytes of plain values.
 pub(super) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {

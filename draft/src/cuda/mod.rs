@@ -5,7 +5,7 @@
 //! the same source and the same host code on a CPU.
 //!
 //! [`Network`] reads ids as every other [`LanguageModel`](crate::LanguageModel) does. [`Drafter`] draws
-//! several ids in one launch, [`Judge`] verifies them where they are.
+//! several ids in one launch; candidates are verified where the target's logits are.
 
 mod api;
 mod arguments;
@@ -33,4 +33,3 @@ pub use network::Network;
 pub use prefix::{MOST_PREFIXES, Prefix};
 pub use program::{Builder, Program, options};
 pub use sizes::{Cached, Sizes, Tuning};
-pub use verifying::{Candidate, Judge, Rules, Verdict};

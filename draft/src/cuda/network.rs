@@ -6,12 +6,15 @@ use super::drafting::{Drafter, Drawing, Loop};
 use super::engine::{Engine, MOST_TOKENS};
 use super::plan::Plan;
 use super::prefix::Prefix;
+use super::verifying::{Judge, can_judge};
 use crate::error::ModelError;
+use crate::judging::{Case, Verdict};
 use crate::language_model::{Ahead, Drafted, LanguageModel, Logits, Wanted, check_ids, keep_ids};
 
 /// A model on a GPU, and what it has read.
 pub struct Network {
     drafter: Drafter,
+    judge: Option<Judge>,
     ids: Vec<u32>,
     /// How drafts are made.
     how: Loop,
@@ -20,17 +23,14 @@ pub struct Network {
 impl Network {
     /// A model that has read nothing.
     pub fn new(engine: Engine, how: Loop) -> Result<Self, CudaError> {
-        Ok(Self { drafter: Drafter::new(engine)?, ids: Vec::new(), how })
+        Ok(Self { drafter: Drafter::new(engine)?, judge: None, ids: Vec::new(), how })
     }
 
-    /// The model, and how many ids its first prefix holds.
-    pub fn parts(&mut self) -> (&mut Engine, usize) {
-        (self.drafter.engine(), self.ids.len())
-    }
-
-    /// Counts ids as read that were read on the device.
-    pub(super) fn append(&mut self, ids: &[u32]) {
-        self.ids.extend_from_slice(ids);
+    /// Compiles all that may be needed, so that no pass takes the time.
+    pub(super) fn prepare(&mut self) -> Result<(), CudaError> {
+        self.drafter.prepare()?;
+        self.judge.get_or_insert(Judge::new(self.drafter.engine())?);
+        Ok(())
     }
 
     fn read_row(&mut self, ids: &[u32], wanted: Wanted) -> Result<Vec<f32>, CudaError> {
@@ -121,9 +121,28 @@ impl LanguageModel for Network {
     fn draft(&mut self, ahead: &Ahead<'_>) -> Option<Result<Drafted, ModelError>> {
         Some(self.draft_ahead(ahead))
     }
+
+    fn judge(&mut self, case: &Case<'_>) -> Option<Result<Verdict, ModelError>> {
+        can_judge(case.candidates).then(|| self.decide(case))
+    }
 }
 
 impl Network {
+    fn decide(&mut self, case: &Case<'_>) -> Result<Verdict, ModelError> {
+        let tokens = case.candidates.iter().map(|candidate| candidate.token);
+        let ids: Vec<u32> = [case.last].into_iter().chain(tokens).collect();
+        check_ids(self, &ids)?;
+        let engine = self.drafter.engine();
+        let judge = match &mut self.judge {
+            Some(judge) => judge,
+            none => none.insert(Judge::new(engine)?),
+        };
+        let verdict = judge.verify(engine, self.ids.len(), case)?;
+        self.ids.push(case.last);
+        self.ids.extend(verdict.path.iter().map(|&node| ids[node + 1]));
+        Ok(verdict)
+    }
+
     fn draft_ahead(&mut self, ahead: &Ahead<'_>) -> Result<Drafted, ModelError> {
         check_ids(self, ahead.ids)?;
         let (ids, count) = (ahead.ids, ahead.keys.len());

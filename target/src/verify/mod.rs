@@ -9,6 +9,7 @@ pub mod siblings;
 use std::fmt;
 use std::str::FromStr;
 
+pub use draft::Verdict;
 use draft::{Key, Law, Purpose, Randomness};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,15 +26,6 @@ pub trait Laws {
     fn after(&self, node: Option<usize>) -> Law;
 }
 
-/// What a verifier decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Accepted candidates, from the root down.
-    pub path: Vec<usize>,
-    /// The token behind them: the correction, or the bonus where all were accepted.
-    pub next: u32,
-}
-
 /// A rule that turns a proposal into tokens whose law is the target's own.
 pub trait Verifier {
     /// Decides about a proposal whose first candidate stands at `position` (emitted tokens counted
@@ -45,6 +37,12 @@ pub trait Verifier {
         randomness: Randomness,
         position: usize,
     ) -> Result<Verdict, SpeculateError>;
+
+    /// Whether this is [`TokenVerifier`]'s rule, by which some models decide themselves
+    /// ([`draft::LanguageModel::judge`]).
+    fn is_by_token(&self) -> bool {
+        false
+    }
 }
 
 /// The names of the rules.
@@ -141,6 +139,10 @@ fn choose(
 pub struct TokenVerifier;
 
 impl Verifier for TokenVerifier {
+    fn is_by_token(&self) -> bool {
+        true
+    }
+
     fn verify(
         &self,
         proposal: &Proposal,

@@ -2,21 +2,26 @@
 // by the rules of the host: what was not drawn is followed where the target's own draw is it; what
 // was drawn is accepted with probability min(1, p / q), and else corrected from the residual
 // (Leviathan et al., 2211.17192). In 64 bits, with the host's keys, so that both decide alike. Speed:
-// a row is a block's; the residual is only computed where it is needed, and logits never leave the
-// device. Not measured on a GPU yet.
+// a row is a block's; the residual is only computed where it is needed, and the target's logits never
+// leave the device. Not measured on a GPU yet.
 
-/// A law: weights of target ids. `sources` maps them to the ids of the logits, NONE for no mass.
+/// The log-weight of an id that a law gives no mass.
+constexpr double NO_MASS = LEAST_WIDE;
+
+/// A law: the target's, from logits and a scale, or a draft's, from log-weights.
 struct LawView {
     const float* logits;
-    const u32* sources;
+    const double* logs;
     double scale;
     Row row;
 };
 
 __device__ inline bool has(const LawView& law, u32 id, double* weight) {
-    u32 source = law.sources == nullptr ? id : law.sources[id];
-    if (source == NONE) return false;
-    *weight = double(law.logits[source]) * (law.scale == 0 ? 1.0 : law.scale);
+    if (law.logs != nullptr) {
+        *weight = law.logs[id];
+        return *weight > NO_MASS;
+    }
+    *weight = double(law.logits[id]) * (law.scale == 0 ? 1.0 : law.scale);
     return true;
 }
 
@@ -31,8 +36,7 @@ __device__ inline LawView target_law(const Arguments& a, u32 row) {
 }
 
 __device__ inline LawView draft_law(const Arguments& a, u32 depth) {
-    return {a.draft_logits + long(depth) * a.draft_rows, a.sources, a.draft_scale,
-            a.rows[a.count + 1 + depth]};
+    return {nullptr, a.laws + long(depth) * ROWS, 1.0, a.rows[a.count + 1 + depth]};
 }
 
 __device__ inline double sum_of_lanes(double value) {
@@ -64,15 +68,13 @@ __device__ inline double of_block(double sum, Best* best) {
     return sum;
 }
 
-/// Puts what a draft drew (`chosen`, from `base` on) where the target's pass and its verification read
-/// it: behind the first token of a chain.
-KERNEL(verify_take) {
-    for (u32 node = threadIdx.x; node < a.count; node += THREADS) {
-        u32 id = a.names[a.chosen[a.base + node]];
-        a.tokens[node + 1].id = id;
-        a.nodes[node].token = id;
-        a.verdict[2 + a.count + node] = id;
-    }
+/// Writes the laws of drawn candidates with a weight for every id. A block for each.
+KERNEL(verify_spread) {
+    double* law = a.laws + long(blockIdx.x) * ROWS;
+    for (u32 id = threadIdx.x; id < ROWS; id += THREADS) law[id] = NO_MASS;
+    __syncthreads();
+    u32 entry = (blockIdx.x == 0 ? 0 : a.law_ends[blockIdx.x - 1]) + threadIdx.x;
+    for (; entry < a.law_ends[blockIdx.x]; entry += THREADS) law[a.law_ids[entry]] = a.law_logs[entry];
 }
 
 /// The normaliser of each row, and what its key draws: the target's rows first, then the draft's.

@@ -51,7 +51,7 @@ struct Node {
     /// NONE right behind the committed text.
     u32 parent;
     u32 depth;
-    /// Whether it was drawn from the draft's law of its depth.
+    /// Whether it was drawn, from the draft's law of its depth.
     u32 sampled;
 };
 
@@ -83,8 +83,12 @@ struct Arguments {
     const u32* names;
     u32* counters;
     /// Verification.
-    const float* draft_logits;
-    const u32* sources;
+    /// Log-weights of the laws that candidates were drawn from, one law behind the other up to its end.
+    const u32* law_ids;
+    const double* law_logs;
+    const u32* law_ends;
+    /// [drawn candidate][ROWS]: the same, NO_MASS where there is none.
+    double* laws;
     Node* nodes;
     const u64* place_keys;
     Row* rows;
@@ -92,7 +96,6 @@ struct Arguments {
     const u32* path;
     /// 1 / temperature, 0 for the most probable id always.
     double scale;
-    double draft_scale;
     u32 count;
     u32 capacity;
     u32 layer;
@@ -103,11 +106,8 @@ struct Arguments {
     u32 first_draw;
     /// Bytes of shared memory that hold weights.
     u32 resident;
-    u32 draft_rows;
     /// The first slot of a path.
     u32 base;
-    /// Rows of the draft's logits.
-    u32 drafted;
 };
 
 static_assert(sizeof(Arguments) == ARGUMENT_BYTES, "the host's structure is another one");
