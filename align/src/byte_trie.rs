@@ -19,23 +19,48 @@ struct Branches {
     token: Option<u32>,
 }
 
-/// How far a stream of bytes has been followed.
+/// What stands for no node or token.
+const NONE: u32 = u32::MAX;
+
+/// How far a stream of bytes has been followed. Small, for lists of thousands are kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
-    /// Where it is; `None` where no token goes on like this, so that the match is settled.
-    pub node: Option<Node>,
-    /// The longest token so far, with its length in bytes.
-    pub token: Option<(u32, usize)>,
-    /// Bytes followed.
-    pub length: usize,
+    node: u32,
+    token: u32,
+    token_length: u32,
+    length: u32,
 }
 
 impl Match {
+    /// A match of nothing yet that goes on from a place.
+    pub fn from_node(node: Node) -> Self {
+        Self { node: node.0, token: NONE, token_length: 0, length: 0 }
+    }
+
+    /// Where it is; `None` where no token goes on like this, so that the match is settled.
+    pub fn node(&self) -> Option<Node> {
+        (self.node != NONE).then_some(Node(self.node))
+    }
+
+    /// The longest token so far, with its length in bytes.
+    pub fn token(&self) -> Option<(u32, usize)> {
+        (self.token != NONE).then_some((self.token, self.token_length as usize))
+    }
+
+    /// Bytes followed.
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
     /// A match that goes on as `step`, which was followed from its place.
     #[must_use]
     pub fn then(self, step: Self) -> Self {
-        let token = step.token.map(|(id, length)| (id, self.length + length)).or(self.token);
-        Self { node: step.node, token, length: self.length + step.length }
+        let (token, token_length) = if step.token == NONE {
+            (self.token, self.token_length)
+        } else {
+            (step.token, self.length + step.token_length)
+        };
+        Self { node: step.node, token, token_length, length: self.length + step.length }
     }
 }
 
@@ -95,21 +120,22 @@ impl ByteTrie {
 
     /// A stream that nothing is known of yet.
     pub fn start() -> Match {
-        Match { node: Some(Self::ROOT), token: None, length: 0 }
+        Match::from_node(Self::ROOT)
     }
 
     /// Follows a stream further. A match that no longer token can replace is settled.
     #[must_use]
     pub fn follow(&self, mut at: Match, bytes: &[u8]) -> Match {
+        let mut node = at.node();
         for &byte in bytes {
-            let Some(node) = at.node else { break };
-            at.node = self.step(node, byte);
+            let Some(from) = node else { break };
+            node = self.step(from, byte);
             at.length += 1;
-            if let Some(token) = at.node.and_then(|node| self.token(node)) {
-                at.token = Some((token, at.length));
+            if let Some(token) = node.and_then(|node| self.token(node)) {
+                (at.token, at.token_length) = (token, at.length);
             }
         }
-        at.node = at.node.filter(|&node| !self.is_leaf(node));
+        at.node = node.filter(|&node| !self.is_leaf(node)).map_or(NONE, |node| node.0);
         at
     }
 }
@@ -141,14 +167,14 @@ mod tests {
                 .iter()
                 .filter(|(bytes, _)| stream.starts_with(bytes))
                 .max_by_key(|(bytes, id)| (bytes.len(), std::cmp::Reverse(*id)));
-            prop_assert_eq!(found.token, longest.map(|(bytes, id)| (*id, bytes.len())));
+            prop_assert_eq!(found.token(), longest.map(|(bytes, id)| (*id, bytes.len())));
             let open = named.iter().any(|(bytes, _)| {
                 bytes.len() > stream.len() && bytes.starts_with(&stream)
             });
-            prop_assert_eq!(found.node.is_some(), open);
+            prop_assert_eq!(found.node().is_some(), open);
             let first = trie.follow(ByteTrie::start(), head);
-            if let Some(node) = first.node {
-                let from = Match { node: Some(node), ..ByteTrie::start() };
+            if let Some(node) = first.node() {
+                let from = Match::from_node(node);
                 prop_assert_eq!(first.then(trie.follow(from, tail)), found);
             }
         }

@@ -31,6 +31,7 @@ mod packed;
 mod plan;
 mod product;
 mod quantised;
+pub mod scan;
 mod team;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -3,9 +3,7 @@
 //! verifier, so that fast arithmetic costs no losslessness. Knows numbers only.
 
 use draft::Logits;
-
-/// Lanes that are summed apart.
-const LANES: usize = 16;
+use draft::engine::scan;
 
 /// Turns rows of logits into probabilities.
 #[derive(Clone, Debug)]
@@ -25,36 +23,6 @@ pub(super) struct Row<'a> {
     scale: f32,
 }
 
-/// 2 to the power of `x`, for -126 < x ≤ 0, to about 1e-7 of it; without branches, so that compilers make
-/// vectors of it.
-fn exp2(x: f32) -> f32 {
-    /// Adding it rounds to the nearest whole number, which its last bits then hold.
-    const ROUND: f32 = 12_582_912.0;
-    let shifted = x + ROUND;
-    let rest = (x - (shifted - ROUND)) * std::f32::consts::LN_2;
-    let series = [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
-    let power = series.into_iter().fold(1.0 / 720.0, |sum, factor| sum * rest + factor);
-    let whole = shifted.to_bits().wrapping_sub(ROUND.to_bits());
-    f32::from_bits(power.to_bits().wrapping_add(whole << 23))
-}
-
-/// The largest of some numbers.
-fn largest(numbers: &[f32]) -> f32 {
-    let (lanes, rest) = numbers.as_chunks::<LANES>();
-    let mut tops = [f32::NEG_INFINITY; LANES];
-    for chunk in lanes {
-        for (top, &number) in tops.iter_mut().zip(chunk) {
-            *top = if number > *top { number } else { *top };
-        }
-    }
-    tops.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max)
-}
-
-/// Whether any of some numbers is above a bound; without branches, so that compilers make vectors of it.
-fn exceeds(numbers: &[f32], bound: f32) -> bool {
-    numbers.iter().fold(0, |any, &number| any | u32::from(number > bound)) != 0
-}
-
 impl Likely {
     /// For a model of so many rows, at a temperature; at 0 by the draft's own law.
     pub(super) fn new(ids: &[u32], rows: usize, temperature: f64) -> Self {
@@ -72,22 +40,15 @@ impl Likely {
     pub(super) fn row<'a>(&self, logits: &'a [f32]) -> Row<'a> {
         let top = self.top(logits);
         let mut row = Row { logits, top, total: 0.0, scale: self.scale };
-        let mut sums = [0.0f32; LANES];
-        let (lanes, rest) = logits.as_chunks::<LANES>();
-        for chunk in lanes {
-            for (sum, &logit) in sums.iter_mut().zip(chunk) {
-                *sum += row.weight(logit);
-            }
-        }
-        let rest: f32 = rest.iter().map(|&logit| row.weight(logit)).sum();
+        let all = scan::softmax_sum(logits, top, self.scale);
         let barred = self.barred.iter().map(|&id| row.weight(logits[id as usize]));
-        row.total = f64::from(sums.iter().sum::<f32>() + rest - barred.sum::<f32>());
+        row.total = f64::from(all - barred.sum::<f32>());
         row
     }
 
     /// The largest logit that may be drafted.
     fn top(&self, logits: &[f32]) -> f32 {
-        let top = largest(logits);
+        let top = scan::largest(logits);
         // Above it there may be one that may not.
         if self.barred.iter().all(|&id| logits[id as usize] < top) {
             return top;
@@ -99,21 +60,14 @@ impl Likely {
     /// The ids of a row that have more than `least` of the mass, and `also`, ids ascending.
     pub(super) fn above(&self, row: &Row<'_>, least: f64, also: Option<u32>) -> Vec<(u32, f64)> {
         let bound = row.logit_of(least);
-        let mut likely = Vec::new();
-        for (index, chunk) in row.logits.chunks(LANES).enumerate() {
-            let first = (index * LANES) as u32;
-            let has_also = also.is_some_and(|id| id / LANES as u32 == index as u32);
-            if !has_also && !exceeds(chunk, bound) {
-                continue;
-            }
-            for (id, &logit) in (first..).zip(chunk) {
-                let is_likely = logit > bound || Some(id) == also;
-                if is_likely && self.draftable[id as usize] {
-                    likely.push((id, row.probability(id)));
-                }
-            }
+        let mut ids = scan::above(row.logits, bound);
+        if let Some(also) = also
+            && let Err(place) = ids.binary_search(&also)
+        {
+            ids.insert(place, also);
         }
-        likely
+        ids.retain(|&id| self.draftable[id as usize]);
+        ids.into_iter().map(|id| (id, row.probability(id))).collect()
     }
 
     /// The laws before each of some ids, and behind the last: what has more than `least` of the mass that
@@ -134,7 +88,7 @@ impl Likely {
 impl Row<'_> {
     /// A logit's weight; those above the largest one that may be drafted count as that.
     fn weight(&self, logit: f32) -> f32 {
-        exp2(((logit - self.top) * self.scale).clamp(-125.0, 0.0))
+        scan::weight(logit, self.top, self.scale)
     }
 
     /// The logit at which an id has so much of the mass.
@@ -153,15 +107,6 @@ impl Row<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn powers_of_two_are_near() {
-        for step in 0..12_500 {
-            let x = -f64::from(step) / 100.0;
-            let error = f64::from(exp2(x as f32)) / f64::from(x as f32).exp2() - 1.0;
-            assert!(error.abs() < 3e-7, "{x}: {error}");
-        }
-    }
 
     proptest! {
         #[test]

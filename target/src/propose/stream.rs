@@ -32,23 +32,30 @@ pub(super) struct Bytes<'a> {
 /// How many decoder states' steps are kept.
 const STATES: usize = 64;
 
-/// What each draft id says in a state of the decoder, and where that leads from the beginning of a token.
+/// What each draft id says in a state of the decoder.
 #[derive(Debug)]
 struct Spoken {
     text: Vec<u8>,
     /// Where each id's bytes end.
     ends: Vec<u32>,
-    first: Vec<Option<Match>>,
+    /// Where each leads from the beginning of a token.
+    first: Vec<Match>,
+    /// Whether each ends the text.
+    is_end: Vec<bool>,
 }
 
 impl Spoken {
-    fn new(state: DecodeState, draft: &Vocabulary) -> Self {
+    fn new(state: DecodeState, draft: &Vocabulary, trie: &ByteTrie) -> Self {
         let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(draft.rows()));
+        let (mut first, mut start) = (Vec::with_capacity(draft.rows()), 0);
         for id in 0..draft.rows() as u32 {
             draft.advance(&mut state.clone(), id, &mut text);
-            ends.push(text.len() as u32);
+            first.push(trie.follow(ByteTrie::start(), &text[start..]));
+            start = text.len();
+            ends.push(start as u32);
         }
-        Self { text, ends, first: vec![None; draft.rows()] }
+        let is_end = (0..draft.rows() as u32).map(|id| !draft.is_token(id)).collect();
+        Self { text, ends, first, is_end }
     }
 
     fn bytes(&self, id: u32) -> &[u8] {
@@ -57,17 +64,11 @@ impl Spoken {
     }
 
     /// Where an id leads from a place in the target's trie.
-    fn step(&mut self, trie: &ByteTrie, node: Node, id: u32) -> Match {
-        let from = Match { node: Some(node), token: None, length: 0 };
-        if node != ByteTrie::ROOT {
-            return trie.follow(from, self.bytes(id));
+    fn step(&self, trie: &ByteTrie, node: Node, id: u32) -> Match {
+        if node == ByteTrie::ROOT {
+            return self.first[id as usize];
         }
-        if let Some(known) = self.first[id as usize] {
-            return known;
-        }
-        let step = trie.follow(from, self.bytes(id));
-        self.first[id as usize] = Some(step);
-        step
+        trie.follow(Match::from_node(node), self.bytes(id))
     }
 }
 
@@ -78,11 +79,11 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    fn at(&mut self, state: DecodeState, draft: &Vocabulary) -> &mut Spoken {
+    fn at(&mut self, state: DecodeState, bytes: &Bytes<'_>) -> &Spoken {
         if self.states.len() >= STATES && !self.states.contains_key(&state) {
             self.states.clear();
         }
-        self.states.entry(state).or_insert_with(|| Spoken::new(state, draft))
+        self.states.entry(state).or_insert_with(|| Spoken::new(state, bytes.draft, bytes.trie))
     }
 }
 
@@ -94,16 +95,21 @@ struct Read {
     state: DecodeState,
 }
 
-/// A text that has not been read.
+/// What stands for no text.
+const NONE: u32 = u32::MAX;
+
+/// A text that has not been read. Small, for there are thousands of them a round, and after each pass of a
+/// model they come from memory.
 #[derive(Clone, Debug)]
 struct Branch {
     id: u32,
-    before: Option<usize>,
+    /// The text before it, or [`NONE`].
+    before: u32,
     mass: f64,
     /// Its bytes before those of its last id: an index into the stream's prefixes.
-    prefix: usize,
+    prefix: u32,
     /// How many of its bytes are committed or are those of tokens drawn so far.
-    drawn: usize,
+    drawn: u32,
     /// What the others begin with.
     at: Match,
     /// Whether the text ends there.
@@ -111,19 +117,24 @@ struct Branch {
 }
 
 impl Branch {
+    /// The text before it.
+    fn before(&self) -> Option<usize> {
+        (self.before != NONE).then_some(self.before as usize)
+    }
+
     /// How much of the law reading on is believed to change; `None` where nothing does.
     fn gain(&self) -> Option<f64> {
-        self.at.node?;
-        let whole = self.at.token.is_some_and(|(_, length)| length == self.at.length);
+        self.at.node()?;
+        let whole = self.at.token().is_some_and(|(_, length)| length == self.at.length());
         let gain = if whole { OPEN * self.mass } else { self.mass };
         (!self.ended && gain > 0.0).then_some(gain)
     }
 
     /// The token that it counts for.
     fn token(&self, bytes: &Bytes<'_>) -> Option<u32> {
-        match self.at.token {
+        match self.at.token() {
             Some((token, _)) => Some(token),
-            None if self.ended && self.at.length == 0 => bytes.end,
+            None if self.ended && self.at.length() == 0 => bytes.end,
             None => None,
         }
     }
@@ -172,7 +183,7 @@ pub(super) fn wanted(fronts: &[(f64, &Front)], count: usize) -> Vec<Wanted> {
         for (branch, text) in own.branches.iter().enumerate() {
             let gain = weight * text.gain().unwrap_or(0.0);
             if gain > least {
-                let &Branch { mass, id, before, .. } = text;
+                let (&Branch { mass, id, .. }, before) = (text, text.before());
                 let place = best.partition_point(|(other, _)| *other >= gain);
                 best.insert(place, (gain, Wanted { front, branch, mass, id, before }));
                 best.truncate(count);
@@ -265,9 +276,9 @@ impl Stream {
     ) {
         let mut own = Vec::new();
         let state = self.bytes_of(&front.branches[wanted.branch], bytes, &mut own);
-        let Branch { id, before, ref mut mass, .. } = front.branches[wanted.branch];
-        let mass = std::mem::take(mass);
-        self.read.push(Read { id, before, state });
+        let branch = &mut front.branches[wanted.branch];
+        let mass = std::mem::take(&mut branch.mass);
+        self.read.push(Read { id: branch.id, before: branch.before(), state });
         let before = Some(self.read.len() - 1);
         self.go_on(front, &From { before, mass, law }, own, bytes);
     }
@@ -290,9 +301,9 @@ impl Stream {
         let mut branches = Spare::take(&SPARE, 0);
         let mut rest = Vec::new();
         for branch in kept {
-            let Some((_, length)) = branch.at.token else { continue };
+            let Some((_, length)) = branch.at.token() else { continue };
             let mut branch = branch.clone();
-            branch.drawn += length;
+            branch.drawn += length as u32;
             self.bytes_of(&branch, bytes, &mut rest);
             branch.at = bytes.trie.follow(ByteTrie::start(), &rest);
             branch.mass /= total;
@@ -304,13 +315,13 @@ impl Stream {
     /// Puts the bytes of a branch behind those that are drawn into `own`, and gives what it leaves the
     /// decoder in.
     fn bytes_of(&self, branch: &Branch, bytes: &Bytes<'_>, own: &mut Vec<u8>) -> DecodeState {
-        let mut state = self.state_after(branch.before);
+        let mut state = self.state_after(branch.before());
         own.clear();
-        own.extend_from_slice(&self.prefixes[branch.prefix]);
+        own.extend_from_slice(&self.prefixes[branch.prefix as usize]);
         if !branch.ended {
             bytes.draft.advance(&mut state, branch.id, own);
         }
-        own.drain(..branch.drawn);
+        own.drain(..branch.drawn as usize);
         state
     }
 
@@ -325,14 +336,15 @@ impl Stream {
         let at = bytes.trie.follow(ByteTrie::start(), &own);
         let state = self.state_after(before);
         let prefix = self.keep(own);
-        let Some(node) = at.node else { return };
+        let Some(node) = at.node() else { return };
+        let before = before.map_or(NONE, |text| text as u32);
         let mut steps = bytes.steps.borrow_mut();
-        let spoken = steps.at(state, bytes.draft);
+        let spoken = steps.at(state, bytes);
         front.branches.reserve(law.len());
         for &(id, probability) in law {
             let mass = mass * probability;
             if mass > self.floor {
-                let ended = !bytes.draft.is_token(id);
+                let ended = spoken.is_end[id as usize];
                 let at = at.then(spoken.step(bytes.trie, node, id));
                 front.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
             }
@@ -342,7 +354,8 @@ impl Stream {
     /// Adds the continuations that go over the end of the committed text.
     fn go_over(&mut self, front: &mut Front, step: &Step<'_>, bytes: &Bytes<'_>) {
         let &Step { before, law, .. } = step;
-        let (prefix, drawn) = (self.keep(Vec::new()), step.left.len());
+        let (prefix, drawn) = (self.keep(Vec::new()), step.left.len() as u32);
+        let before = before.map_or(NONE, |text| text as u32);
         for &(id, probability) in law {
             let mass = step.mass * probability;
             if mass <= self.floor {
@@ -354,9 +367,9 @@ impl Stream {
         }
     }
 
-    fn keep(&mut self, prefix: Vec<u8>) -> usize {
+    fn keep(&mut self, prefix: Vec<u8>) -> u32 {
         self.prefixes.push(prefix);
-        self.prefixes.len() - 1
+        self.prefixes.len() as u32 - 1
     }
 }
 

@@ -44,8 +44,8 @@ fn enumerated(
         let mut settled = true;
         while found.len() <= drawn.len() && settled {
             let at = trie.follow(ByteTrie::start(), rest);
-            settled = at.node.is_none() || ended;
-            match at.token {
+            settled = at.node().is_none() || ended;
+            match at.token() {
                 Some((token, length)) if settled => {
                     found.push(token);
                     rest = &rest[length..];
@@ -215,8 +215,8 @@ fn behind(
             continue;
         }
         let at = trie.follow(ByteTrie::start(), &longer.as_bytes()[shared..]);
-        let settled = shared == committed.len() && (at.node.is_none() || ended);
-        match at.token {
+        let settled = shared == committed.len() && (at.node().is_none() || ended);
+        match at.token() {
             Some((token, _)) if settled => *found.entry(token).or_default() += mass,
             None if settled && ended => *found.entry(END).or_default() += mass,
             _ if !ended => behind(weights, trie, (&longer, Some(id), mass), committed, found),
