@@ -37,6 +37,11 @@ impl Match {
         Self { node: node.0, token: NONE, token_length: 0, length: 0 }
     }
 
+    /// A match that ended at its first byte, with which no token goes on.
+    pub fn of_other_byte() -> Self {
+        Self { node: NONE, token: NONE, token_length: 0, length: 1 }
+    }
+
     /// Where it is; `None` where no token goes on like this, so that the match is settled.
     pub fn node(&self) -> Option<Node> {
         (self.node != NONE).then_some(Node(self.node))
@@ -101,6 +106,11 @@ impl ByteTrie {
         let edges = self.edges(node);
         let found = edges.binary_search_by_key(&byte, |&(own, _)| own);
         found.ok().map(|index| edges[index].1)
+    }
+
+    /// The bytes that tokens go on with from there.
+    pub fn next_bytes(&self, node: Node) -> impl Iterator<Item = u8> {
+        self.edges(node).iter().map(|&(byte, _)| byte)
     }
 
     /// The token that ends there.
@@ -176,6 +186,11 @@ mod tests {
             if let Some(node) = first.node() {
                 let from = Match::from_node(node);
                 prop_assert_eq!(first.then(trie.follow(from, tail)), found);
+                let bytes: Vec<u8> = trie.next_bytes(node).collect();
+                if let Some(byte) = tail.first().filter(|byte| !bytes.contains(byte)) {
+                    let found = trie.follow(from, tail);
+                    prop_assert_eq!(found, Match::of_other_byte(), "{}", byte);
+                }
             }
         }
     }

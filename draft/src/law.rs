@@ -28,12 +28,15 @@ impl Weights {
         Self { logs, log_total: OnceCell::new() }
     }
 
-    fn probability(&self, index: usize) -> f64 {
-        let log_total = self.log_total.get_or_init(|| {
+    fn log_total(&self) -> f64 {
+        *self.log_total.get_or_init(|| {
             let maximum = self.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             maximum + self.logs.iter().map(|weight| (weight - maximum).exp()).sum::<f64>().ln()
-        });
-        (self.logs[index] - log_total).exp()
+        })
+    }
+
+    fn probability(&self, index: usize) -> f64 {
+        (self.logs[index] - self.log_total()).exp()
     }
 }
 
@@ -132,6 +135,18 @@ impl Law {
         }
     }
 
+    /// Ids of at least so much mass, with their probabilities, ids ascending.
+    pub fn at_least(&self, least: f64) -> Vec<(u32, f64)> {
+        let log_total = match self {
+            Self::Point(_) => 0.0,
+            Self::Dense(weights) | Self::Sparse(_, weights) => weights.log_total(),
+        };
+        // Rounding is left to the probabilities themselves, which few ids are asked for.
+        let bound = log_total + least.ln() - 1e-9;
+        let near = self.logs().filter(|&(_, log)| log >= bound);
+        near.map(|(id, log)| (id, (log - log_total).exp())).filter(|&(_, p)| p >= least).collect()
+    }
+
     /// Ids that have mass, with their probabilities, ids ascending.
     pub fn entries(&self) -> Box<dyn Iterator<Item = (u32, f64)> + '_> {
         match self {
@@ -153,6 +168,18 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn what_has_mass_enough_is_found(
+            logs in prop::collection::vec(-6.0f64..6.0, 1..40),
+            least in 0.001f64..0.3,
+        ) {
+            for law in [Law::dense(logs.clone()), Law::Point(3)] {
+                let expected: Vec<(u32, f64)> =
+                    law.entries().filter(|&(_, mass)| mass >= least).collect();
+                prop_assert_eq!(law.at_least(least), expected);
+            }
+        }
+
         #[test]
         fn probabilities_sum_to_one(logs in prop::collection::vec(-30.0f64..30.0, 1..60)) {
             let law = Law::dense(logs);

@@ -59,7 +59,11 @@ impl Beams {
                 log_mass: (step.mass * share).ln(),
                 committed: step.left.len(),
             };
-            let goes_on = |id| step.known.is_none() || step.beyond(id, vocabulary).is_some();
+            let goes_on = |id| {
+                let own = || vocabulary.bytes_after(step.state, id);
+                step.known.is_none()
+                    || own().is_some_and(|(own, _)| step.beyond(id, &own).is_some())
+            };
             candidates.extend(step.law.iter().filter(|(id, _)| goes_on(*id)).map(of));
         }
         let total: f64 = candidates.iter().map(|candidate| candidate.log_mass.exp()).sum();

@@ -19,6 +19,7 @@ pub mod siblings;
 pub mod slem;
 mod start;
 mod stream;
+mod sums;
 pub mod tli;
 pub mod tree;
 mod worth;

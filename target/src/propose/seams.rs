@@ -32,7 +32,7 @@ impl Seams {
     /// The law behind a token without what does not stand behind it; as it was where nothing would be left.
     pub(super) fn keep(&mut self, law: Law, before: Option<u32>, tokenizer: &Tokenizer) -> Law {
         let Some(before) = before else { return law };
-        let likely = law.entries().filter(|(_, mass)| *mass >= LEAST);
+        let likely = law.at_least(LEAST).into_iter();
         let merged: Vec<(u32, f64)> =
             likely.filter(|&(token, _)| !self.stands(tokenizer, before, token)).collect();
         let whole = merged.iter().map(|(_, mass)| mass).sum::<f64>();

@@ -53,13 +53,12 @@ impl Start {
 }
 
 impl Step<'_> {
-    /// The bytes that an id has behind the end of the text. `None` where it does not agree with what is left
+    /// Of an id's bytes, those behind the end of the text. `None` where it does not agree with what is left
     /// of the text, is what the text goes on with itself, or ends within it: how probable it is that the
     /// rest follows is not known then, and it is less probable the more ids it takes.
-    pub(super) fn beyond(&self, id: u32, vocabulary: &Vocabulary) -> Option<Vec<u8>> {
-        let (own, _) = vocabulary.bytes_after(self.state, id)?;
+    pub(super) fn beyond<'b>(&self, id: u32, own: &'b [u8]) -> Option<&'b [u8]> {
         let beyond = own.strip_prefix(&self.left[..])?;
-        (Some(id) != self.known).then(|| beyond.to_vec())
+        (Some(id) != self.known).then_some(beyond)
     }
 }
 

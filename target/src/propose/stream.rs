@@ -5,13 +5,13 @@
 //! no model. (Byte marginals of a token model: Phan et al., 2410.09303; Vieira et al., 2412.03719.)
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use align::byte_trie::Node;
 use align::{ByteTrie, DecodeState, Match, Vocabulary};
 use draft::{Law, Spare};
 
 use super::start::{Start, Step};
+use super::sums::log_sums;
 
 /// How much of a text's mass reading on is believed to move where its bytes are a whole token that a
 /// longer one could replace.
@@ -64,26 +64,49 @@ impl Spoken {
     }
 
     /// Where an id leads from a place in the target's trie.
-    fn step(&self, trie: &ByteTrie, node: Node, id: u32) -> Match {
-        if node == ByteTrie::ROOT {
+    fn step(&self, place: &Place<'_>, id: u32) -> Match {
+        if place.node == ByteTrie::ROOT {
             return self.first[id as usize];
         }
-        trie.follow(Match::from_node(node), self.bytes(id))
+        let own = self.bytes(id);
+        match own.first() {
+            Some(&byte) if !place.goes_on[usize::from(byte)] => Match::of_other_byte(),
+            _ => place.trie.follow(Match::from_node(place.node), own),
+        }
+    }
+}
+
+/// A place in the target's trie, and which bytes it goes on with: most ids end at their first one.
+struct Place<'a> {
+    trie: &'a ByteTrie,
+    node: Node,
+    goes_on: [bool; 256],
+}
+
+impl<'a> Place<'a> {
+    fn new(trie: &'a ByteTrie, node: Node) -> Self {
+        let mut goes_on = [false; 256];
+        trie.next_bytes(node).for_each(|byte| goes_on[usize::from(byte)] = true);
+        Self { trie, node, goes_on }
     }
 }
 
 /// What has been followed before, by the state of the draft's decoder.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    states: HashMap<DecodeState, Spoken>,
+    states: Vec<(DecodeState, Spoken)>,
 }
 
 impl Steps {
     fn at(&mut self, state: DecodeState, bytes: &Bytes<'_>) -> &Spoken {
-        if self.states.len() >= STATES && !self.states.contains_key(&state) {
-            self.states.clear();
-        }
-        self.states.entry(state).or_insert_with(|| Spoken::new(state, bytes.draft, bytes.trie))
+        let index = self.states.iter().position(|(own, _)| *own == state).unwrap_or_else(|| {
+            if self.states.len() >= STATES {
+                self.states.clear();
+            }
+            self.states.push((state, Spoken::new(state, bytes.draft, bytes.trie)));
+            self.states.len() - 1
+        });
+        &self.states[index].1
     }
 }
 
@@ -203,18 +226,9 @@ impl Front {
     /// The law of the next target token, ids ascending; `None` where nothing begins with a token. A text
     /// that could still begin with a longer token counts for the one that it begins with so far.
     pub(super) fn law(&self, bytes: &Bytes<'_>) -> Option<Law> {
-        let mut places: Vec<u64> = Vec::with_capacity(self.branches.len());
-        for (index, branch) in self.branches.iter().enumerate() {
-            if let Some(token) = branch.token(bytes).filter(|_| branch.mass > 0.0) {
-                places.push(u64::from(token) << 32 | index as u64);
-            }
-        }
-        places.sort_unstable();
-        let mass = |place: &u64| self.branches[*place as u32 as usize].mass;
-        let groups = places.chunk_by(|a, b| a >> 32 == b >> 32);
-        let entries: Vec<(u32, f64)> = groups
-            .map(|group| ((group[0] >> 32) as u32, group.iter().map(mass).sum::<f64>().ln()))
-            .collect();
+        let with_mass = self.branches.iter().filter(|branch| branch.mass > 0.0);
+        let masses = with_mass.filter_map(|own| Some((own.token(bytes)?, own.mass)));
+        let entries = log_sums(masses);
         (!entries.is_empty()).then(|| Law::sparse(entries))
     }
 }
@@ -274,11 +288,13 @@ impl Stream {
         law: &[(u32, f64)],
         bytes: &Bytes<'_>,
     ) {
-        let mut own = Vec::new();
-        let state = self.bytes_of(&front.branches[wanted.branch], bytes, &mut own);
         let branch = &mut front.branches[wanted.branch];
         let mass = std::mem::take(&mut branch.mass);
-        self.read.push(Read { id: branch.id, before: branch.before(), state });
+        let (mut own, before) = (Vec::new(), branch.before());
+        self.bytes_of(branch, (&mut bytes.steps.borrow_mut(), bytes), &mut own);
+        let mut state = self.state_after(before);
+        bytes.draft.advance(&mut state, branch.id, &mut Vec::new());
+        self.read.push(Read { id: branch.id, before, state });
         let before = Some(self.read.len() - 1);
         self.go_on(front, &From { before, mass, law }, own, bytes);
     }
@@ -299,12 +315,12 @@ impl Stream {
         }
         let total: f64 = kept.iter().map(|branch| branch.mass).sum();
         let mut branches = Spare::take(&SPARE, 0);
-        let mut rest = Vec::new();
+        let (mut rest, mut steps) = (Vec::new(), bytes.steps.borrow_mut());
         for branch in kept {
             let Some((_, length)) = branch.at.token() else { continue };
             let mut branch = branch.clone();
             branch.drawn += length as u32;
-            self.bytes_of(&branch, bytes, &mut rest);
+            self.bytes_of(&branch, (&mut steps, bytes), &mut rest);
             branch.at = bytes.trie.follow(ByteTrie::start(), &rest);
             branch.mass /= total;
             branches.push(branch);
@@ -312,17 +328,18 @@ impl Stream {
         Front { branches }
     }
 
-    /// Puts the bytes of a branch behind those that are drawn into `own`, and gives what it leaves the
-    /// decoder in.
-    fn bytes_of(&self, branch: &Branch, bytes: &Bytes<'_>, own: &mut Vec<u8>) -> DecodeState {
-        let mut state = self.state_after(branch.before());
+    /// Puts the bytes of a branch behind those that are drawn into `own`.
+    fn bytes_of(
+        &self,
+        branch: &Branch,
+        (steps, bytes): (&mut Steps, &Bytes<'_>),
+        own: &mut Vec<u8>,
+    ) {
+        let spoken = steps.at(self.state_after(branch.before()), bytes);
         own.clear();
         own.extend_from_slice(&self.prefixes[branch.prefix as usize]);
-        if !branch.ended {
-            bytes.draft.advance(&mut state, branch.id, own);
-        }
+        own.extend_from_slice(spoken.bytes(branch.id));
         own.drain(..branch.drawn as usize);
-        state
     }
 
     fn state_after(&self, text: Option<usize>) -> DecodeState {
@@ -340,12 +357,13 @@ impl Stream {
         let before = before.map_or(NONE, |text| text as u32);
         let mut steps = bytes.steps.borrow_mut();
         let spoken = steps.at(state, bytes);
+        let place = Place::new(bytes.trie, node);
         front.branches.reserve(law.len());
         for &(id, probability) in law {
             let mass = mass * probability;
             if mass > self.floor {
                 let ended = spoken.is_end[id as usize];
-                let at = at.then(spoken.step(bytes.trie, node, id));
+                let at = at.then(spoken.step(&place, id));
                 front.branches.push(Branch { id, before, mass, prefix, drawn: 0, at, ended });
             }
         }
@@ -356,13 +374,15 @@ impl Stream {
         let &Step { before, law, .. } = step;
         let (prefix, drawn) = (self.keep(Vec::new()), step.left.len() as u32);
         let before = before.map_or(NONE, |text| text as u32);
+        let mut steps = bytes.steps.borrow_mut();
+        let spoken = steps.at(step.state, bytes);
         for &(id, probability) in law {
             let mass = step.mass * probability;
-            if mass <= self.floor {
+            if mass <= self.floor || spoken.is_end[id as usize] {
                 continue;
             }
-            let Some(beyond) = step.beyond(id, bytes.draft) else { continue };
-            let at = bytes.trie.follow(ByteTrie::start(), &beyond);
+            let Some(beyond) = step.beyond(id, spoken.bytes(id)) else { continue };
+            let at = bytes.trie.follow(ByteTrie::start(), beyond);
             front.branches.push(Branch { id, before, mass, prefix, drawn, at, ended: false });
         }
     }
