@@ -20,6 +20,7 @@ use crate::device::Compute;
 use crate::error::ModelError;
 use quantised::SCALE;
 
+pub use quantised::quantise as rounded_rows;
 pub(crate) use quantised::rounded_row;
 
 pub use write::Stored as StoredAs;

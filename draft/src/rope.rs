@@ -93,7 +93,7 @@ fn last(tensor: &Tensor) -> i64 {
 /// Cosines and sines `[positions, dimensions]` in 32-bit floats on the CPU; the second half of the
 /// dimensions repeats the first. An odd number of dimensions is rounded up.
 pub fn tables(config: &RopeConfig, dimensions: usize, positions: usize) -> (Tensor, Tensor) {
-    let frequencies = frequencies(config, dimensions).unsqueeze(0);
+    let frequencies = series(config, dimensions).unsqueeze(0);
     let places = Tensor::arange(positions as i64, (Kind::Float, Device::Cpu)).unsqueeze(1);
     let angles = places * frequencies;
     let (cosine, sine) = (angles.cos(), angles.sin());
@@ -101,7 +101,15 @@ pub fn tables(config: &RopeConfig, dimensions: usize, positions: usize) -> (Tens
 }
 
 /// Angular frequencies, one for two dimensions.
-fn frequencies(config: &RopeConfig, dimensions: usize) -> Tensor {
+pub fn frequencies(config: &RopeConfig, dimensions: usize) -> Vec<f32> {
+    let series = series(config, dimensions);
+    let mut values = vec![0f32; series.numel()];
+    let count = values.len();
+    series.copy_data(&mut values, count);
+    values
+}
+
+fn series(config: &RopeConfig, dimensions: usize) -> Tensor {
     let steps = Tensor::arange_start_step(0, dimensions as i64, 2, (Kind::Float, Device::Cpu));
     let exponents = steps / dimensions as f64;
     let frequencies = Tensor::pow_scalar(config.theta, &exponents).reciprocal();

@@ -8,7 +8,7 @@ const LARGEST: f32 = 127.0;
 
 /// Whole numbers and the scale of each row: a value is its number times the scale, and at most half a
 /// scale away from what it was.
-pub(super) fn quantise(values: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
+pub fn quantise(values: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
     let (mut numbers, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks(columns) {
         let (own, scale) = rounded_row(row);

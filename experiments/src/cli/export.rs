@@ -1,19 +1,30 @@
-//! `spec export`: a model as a folder in another element type.
+//! `spec export`: a model as a folder in another element type or format.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use draft::checkpoint::StoredAs;
+use draft::checkpoint::{Checkpoint, StoredAs};
+use draft::config::ModelConfig;
 use indicatif::HumanBytes;
 
 use super::flags::SourceFlags;
 use crate::data::downloads::Size;
-use crate::export::{Target, safetensors};
+use crate::export::onnx::{Numbers, onnx};
+use crate::export::{Rounding, Target, files, safetensors};
 use crate::printer::Printer;
 
 /// Bytes in a file where nothing else is said.
 const SHARD: &str = "5GB";
+
+/// What reads the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// This program and transformers.
+    Safetensors,
+    /// onnxruntime and what is built on it: a graph with past keys and values.
+    Onnx,
+}
 
 /// Element types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,7 +35,8 @@ enum Dtype {
     Bf16,
     /// 16-bit floats.
     Fp16,
-    /// Matrices in 8 bits with a scale for each row; only this program reads it.
+    /// Matrices in 8 bits with a scale for each row. As safetensors, only this program reads it; as
+    /// ONNX, what matrices multiply is rounded as the model runs.
     Int8,
 }
 
@@ -34,13 +46,17 @@ pub struct Args {
     /// A folder, a registry name or a Hub id.
     #[arg(long)]
     model: String,
+    /// The form of the folder.
+    #[arg(long, value_enum, default_value = "safetensors")]
+    format: Format,
     /// The element type of the weights.
     #[arg(long, value_enum)]
     dtype: Dtype,
     /// The new folder.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Weights in a file, at most: a number of bytes, or with KB, MB or GB.
+    /// Weights in a file, at most: a number of bytes, or with KB, MB or GB. Of more than this, or than
+    /// 2 GB, ONNX has a file beside the graph.
     #[arg(long, value_name = "SIZE", default_value = SHARD)]
     shard_size: String,
     #[command(flatten)]
@@ -54,15 +70,56 @@ impl Args {
         let located = self.source.open().locate(&self.model);
         let folder =
             located.with_context(|| format!("cannot use the model `{}`", self.model))?.folder;
-        let stored = match self.dtype {
-            Dtype::Fp32 => StoredAs::Fp32,
-            Dtype::Bf16 => StoredAs::Bf16,
-            Dtype::Fp16 => StoredAs::Fp16,
-            Dtype::Int8 => StoredAs::Int8,
-        };
-        let size = safetensors(&folder, &self.out, Target { stored, shard })?;
-        printer.say(&format!("{} of weights", HumanBytes(size)));
+        match self.format {
+            Format::Safetensors => {
+                safetensors(&folder, &self.out, Target { stored: self.dtype.stored(), shard })?;
+            }
+            Format::Onnx => onnx(&folder, &self.out, self.dtype.numbers()?, shard as u64)?,
+        }
+        self.tell(&folder, printer)?;
         Ok(printer.data(&self.out.display().to_string())?)
+    }
+
+    /// Says what was written, and of whole numbers what they cost the weights.
+    fn tell(&self, from: &Path, printer: &Printer) -> Result<()> {
+        for (name, size) in files(&self.out)? {
+            printer.say(&format!("{name}: {}", HumanBytes(size)));
+        }
+        if self.dtype == Dtype::Int8 {
+            let shape = ModelConfig::read(from)?.shape;
+            let tensors = shape.tensors();
+            let share = Rounding::of(&Checkpoint::open(from, &tensors)?, &tensors)?.share();
+            printer.say(&format!(
+                "weights are off by {:.2} % of their size (root mean square); in fp32 they would \
+                 take {}",
+                100.0 * share,
+                HumanBytes(4 * shape.parameters()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Dtype {
+    const fn stored(self) -> StoredAs {
+        match self {
+            Self::Fp32 => StoredAs::Fp32,
+            Self::Bf16 => StoredAs::Bf16,
+            Self::Fp16 => StoredAs::Fp16,
+            Self::Int8 => StoredAs::Int8,
+        }
+    }
+
+    fn numbers(self) -> Result<Numbers> {
+        Ok(match self {
+            Self::Fp32 => Numbers::Fp32,
+            Self::Fp16 => Numbers::Fp16,
+            Self::Int8 => Numbers::Int8,
+            Self::Bf16 => bail!(
+                "--format onnx has no bf16, which onnxruntime does not compute with on a CPU; \
+                 name fp32, fp16 or int8 with --dtype"
+            ),
+        })
     }
 }
 

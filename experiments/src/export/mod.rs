@@ -1,5 +1,8 @@
-//! A model folder written anew in another element type: weights, configuration and tokenizer, as a
-//! folder that appears whole or not at all. Runs no model.
+//! A model folder written anew in another element type or format: weights, configuration and
+//! tokenizer, as a folder that appears whole or not at all. Runs no model.
+
+pub mod onnx;
+mod rounding;
 
 use std::path::Path;
 
@@ -9,6 +12,8 @@ use draft::config::ModelConfig;
 use serde_json::Value;
 
 use crate::new_folder::NewFolder;
+
+pub use rounding::Rounding;
 
 /// Files of a model folder that are taken as they are.
 const COPIED: [&str; 8] = [
@@ -31,8 +36,8 @@ pub struct Target {
     pub shard: usize,
 }
 
-/// Writes the model of a folder into a new folder. Gives the bytes of its weights' files.
-pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<u64> {
+/// Writes the model of a folder into a new folder.
+pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<()> {
     if out.exists() {
         bail!("{} is there already; name another folder with --out", out.display());
     }
@@ -40,18 +45,21 @@ pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<u64> {
     let tensors = config.shape.tensors();
     let checkpoint = Checkpoint::open(from, &tensors)?;
     let folder = NewFolder::begin(out)?;
-    let draft = folder.draft();
-    checkpoint.write(&draft, &tensors, (target.stored, target.shard))?;
+    checkpoint.write(&folder.draft(), &tensors, (target.stored, target.shard))?;
     write_config(from, &folder, target.stored)?;
+    copy_files(from, &folder)?;
+    folder.finish()
+}
+
+/// Copies what is taken as it is.
+fn copy_files(from: &Path, to: &NewFolder) -> Result<()> {
     for name in COPIED {
         if from.join(name).is_file() {
-            std::fs::copy(from.join(name), draft.join(name))
+            std::fs::copy(from.join(name), to.draft().join(name))
                 .with_context(|| format!("cannot copy {}", from.join(name).display()))?;
         }
     }
-    let size = weights(&draft)?;
-    folder.finish()?;
-    Ok(size)
+    Ok(())
 }
 
 /// The `config.json`, with the new type. Other programs cannot read whole numbers with scales, and
@@ -76,13 +84,13 @@ fn write_config(from: &Path, to: &NewFolder, stored: StoredAs) -> Result<()> {
     to.write("config.json", text.as_bytes())
 }
 
-fn weights(folder: &Path) -> Result<u64> {
-    let mut sum = 0;
+/// Names and bytes of a folder's files, in the order of names.
+pub fn files(folder: &Path) -> Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().extension().is_some_and(|end| end == "safetensors") {
-            sum += entry.metadata()?.len();
-        }
+        files.push((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()));
     }
-    Ok(sum)
+    files.sort();
+    Ok(files)
 }
