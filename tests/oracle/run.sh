@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make oracle`: everything that needs transformers or lm-eval. Some tens of minutes, and 4 GB of
-# Python packages the first time; the largest models take 12 GB of memory, and as much of TMPDIR.
+# `make oracle`: everything that needs transformers, lm-eval or onnxruntime. Some tens of minutes, and
+# 4 GB of Python packages the first time; the largest models take 12 GB of memory, and as much of TMPDIR.
 #
 #   1. the environment (environment.sh)
 #   2. the fixtures made anew, and compared with the committed ones
@@ -12,10 +12,11 @@
 #   6. `spec eval` against lm-evaluation-harness, sentence by sentence
 #   7. every architecture and published shape against transformers, with weights by a formula; the
 #      arguments of this script go there (--quick, --only NAME, --device cuda, --out FILE, ...)
+#   8. `spec export --format onnx` in onnxruntime against transformers
 #
 # Runs all of them and exits with 1 where any failed. SHARED names the folder with weights and
 # tokenizers (default: ../shared), SPEC_ORACLE_ENV that of the environment (default: .oracle), and
-# STEPS those to run, of fixtures, losslessness, parity, decoding, evaluation and architectures:
+# STEPS those to run, of fixtures, losslessness, parity, decoding, evaluation, architectures and onnx:
 # `make oracle STEPS=losslessness` needs no Python and no weights.
 set -uo pipefail
 
@@ -27,7 +28,7 @@ environment=${SPEC_ORACLE_ENV:-$root/.oracle}
 python=$environment/bin/python
 failed=()
 
-all=(fixtures losslessness parity decoding evaluation architectures)
+all=(fixtures losslessness parity decoding evaluation architectures onnx)
 read -ra chosen <<<"${STEPS:-${all[*]}}"
 
 # Whether one of these steps is to be run.
@@ -90,17 +91,22 @@ architectures() {
     "$python" "$here/compare_architectures.py" --binary build/release/logits "$@"
 }
 
+onnx() {
+  cargo build --release --locked --bin spec &&
+    "$python" "$here/compare_onnx.py" --shared "$shared" --binary build/release/spec
+}
+
 for name in "${chosen[@]}"; do
   if [[ " ${all[*]} " != *" $name "* ]]; then
     echo "oracle: no step is called $name; STEPS names some of: ${all[*]}" >&2
     exit 2
   fi
 done
-if wanted fixtures parity decoding evaluation && [ ! -d "$shared/weights" ]; then
+if wanted fixtures parity decoding evaluation onnx && [ ! -d "$shared/weights" ]; then
   echo "oracle: $shared holds no weights; name the folder with SHARED=..." >&2
   exit 1
 fi
-if wanted fixtures decoding evaluation architectures; then
+if wanted fixtures decoding evaluation architectures onnx; then
   step environment "$here/environment.sh" "$environment" || exit 1
 fi
 for name in "${all[@]}"; do

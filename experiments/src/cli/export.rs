@@ -67,14 +67,18 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
         let shard = bytes(&self.shard_size)?;
+        // Refused before anything is fetched.
+        let numbers = self.dtype.numbers();
+        let numbers = if self.format == Format::Onnx { Some(numbers?) } else { None };
         let located = self.source.open().locate(&self.model);
         let folder =
             located.with_context(|| format!("cannot use the model `{}`", self.model))?.folder;
-        match self.format {
-            Format::Safetensors => {
-                safetensors(&folder, &self.out, Target { stored: self.dtype.stored(), shard })?;
+        match numbers {
+            Some(numbers) => onnx(&folder, &self.out, numbers, shard as u64)?,
+            None => {
+                let target = Target { stored: self.dtype.stored(), shard };
+                safetensors(&folder, &self.out, target)?;
             }
-            Format::Onnx => onnx(&folder, &self.out, self.dtype.numbers()?, shard as u64)?,
         }
         self.tell(&folder, printer)?;
         Ok(printer.data(&self.out.display().to_string())?)
