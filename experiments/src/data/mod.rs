@@ -8,6 +8,7 @@ pub mod downloads;
 mod guarded;
 mod lines;
 pub mod mixture;
+mod nested;
 pub mod objects;
 mod rows;
 pub mod source;

@@ -17,6 +17,9 @@ use crate::printer::Printer;
 const ENDS: [&str; 7] =
     [".txt", ".jsonl", ".txt.gz", ".jsonl.gz", ".txt.zst", ".jsonl.zst", ".parquet"];
 
+/// Folders in folders that are looked into.
+const DEEPEST: usize = 4;
+
 fn is_text(name: &str) -> bool {
     ENDS.iter().any(|end| name.ends_with(end))
 }
@@ -66,6 +69,31 @@ impl Source {
         }
         let files = found.iter().map(|path| TextFile::here(path)).collect::<Result<_>>()?;
         Ok(Self { name, files })
+    }
+
+    /// Of a folder's files and of those of the folders in it.
+    pub fn below(path: &Path) -> Result<Self> {
+        let mut found = Vec::new();
+        let mut folders = vec![(path.to_path_buf(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let cannot = || format!("cannot list the data {}", folder.display());
+            for entry in std::fs::read_dir(&folder).with_context(cannot)? {
+                let path = entry.with_context(cannot)?.path();
+                if path.is_dir() && depth < DEEPEST {
+                    folders.push((path, depth + 1));
+                } else if path.is_file() && is_text(&path.to_string_lossy()) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        let files = found.iter().map(|path| TextFile::here(path)).collect::<Result<_>>()?;
+        Ok(Self { name: path.display().to_string(), files })
+    }
+
+    /// Without files, for what is made and not read.
+    pub fn none(name: String) -> Self {
+        Self { name, files: Vec::new() }
     }
 
     fn of_dataset(path: &DatasetPath, downloads: &Rc<Downloads>) -> Result<Self> {
@@ -166,6 +194,28 @@ impl TextFile {
                 }
                 downloads.spend(self.size, &self.to_string())?;
                 downloads.hub().fetch_text(dataset, &file.name, &Printer::default())
+            }
+        }
+    }
+
+    /// Its name in a dataset, or below a folder.
+    pub fn name_below(&self, folder: &Path) -> String {
+        match &self.place {
+            Place::Here(path) => {
+                path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
+            }
+            Place::Hub { file, .. } => file.name.clone(),
+        }
+    }
+
+    /// What it is called, at its commit where it is of a dataset.
+    pub fn pinned(&self) -> String {
+        match &self.place {
+            Place::Here(path) => path.display().to_string(),
+            Place::Hub { dataset, file, .. } => {
+                let repository = dataset.repository().clone();
+                let path = DatasetPath { repository, path: file.name.clone() };
+                path.at_commit(dataset.commit()).to_string()
             }
         }
     }

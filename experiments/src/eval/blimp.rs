@@ -12,12 +12,17 @@ use super::accuracy::{Share, Tally, mean, pooled};
 use super::choice::{Answer, Question, answer};
 use super::request::{Encoder, Request};
 use super::scorer::Scorer;
-use super::{Found, Plan, Records, Text};
+use super::suites::HubData;
+use super::{Found, Records, Text};
 use crate::data::objects;
+use crate::data::source::Source;
 use crate::printer::Printer;
 use crate::report::markdown::grid;
 use crate::report::whole;
 use crate::source::Described;
+
+/// Where the data is on the Hub.
+pub const DATA: HubData = HubData { dataset: "nyu-mll/blimp", configuration: None, split: "train" };
 
 /// What a line of the data is.
 const FORM: &str = "a line of BLiMP has the texts `sentence_good`, `sentence_bad`, `UID` and \
@@ -99,21 +104,21 @@ pub struct Figures {
 }
 
 /// The data, as far as it is wanted: `--limit` counts pairs of each paradigm.
-pub fn read(plan: &Plan) -> Result<Vec<Pair>> {
+pub fn read(data: &Source, limit: Option<usize>) -> Result<Vec<Pair>> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut pairs: Vec<Pair> = Vec::new();
-    for file in &plan.data.files {
+    for file in &data.files {
         for mut pair in objects::read::<Pair>(file, FORM)? {
             let count = seen.entry(pair.paradigm.clone()).or_default();
             pair.index = *count;
             *count += 1;
-            if plan.limit.is_none_or(|limit| pair.index < limit) {
+            if limit.is_none_or(|limit| pair.index < limit) {
                 pairs.push(pair);
             }
         }
     }
     if pairs.is_empty() {
-        bail!("the data {} holds no pair of sentences; {FORM}", plan.data.name);
+        bail!("the data {} holds no pair of sentences; {FORM}", data.name);
     }
     Ok(pairs)
 }
@@ -148,6 +153,7 @@ impl Pair {
         Question {
             name: format!("{}, pair {}", self.paradigm, self.index),
             requests: self.texts().map(request).into(),
+            lengths: Vec::new(),
             gold: 0,
         }
     }

@@ -16,6 +16,8 @@ pub struct Question {
     pub name: String,
     /// One for each answer.
     pub requests: Vec<Request>,
+    /// Characters of each answer, where log-likelihoods are also divided by these; else empty.
+    pub lengths: Vec<usize>,
     /// The place of the right answer.
     pub gold: usize,
 }
@@ -27,7 +29,11 @@ pub struct Answer {
     pub scores: Vec<Score>,
     /// How many ids of each were scored.
     pub tokens: Vec<usize>,
-    /// Whether the right one is chosen.
+    /// The most probable one.
+    pub chosen: usize,
+    /// The one with the greatest log-likelihood a character, where lengths are given.
+    pub chosen_normed: Option<usize>,
+    /// Whether the most probable one is right.
     pub correct: bool,
 }
 
@@ -52,10 +58,16 @@ pub fn answer(
         let own: Vec<(&Score, &Passage<'_>)> =
             scored.by_ref().take(question.requests.len()).collect();
         let logs: Vec<f64> = own.iter().map(|(score, _)| score.log_likelihood).collect();
+        let lengths = question.lengths.iter();
+        let normed: Vec<f64> =
+            logs.iter().zip(lengths).map(|(log, &own)| log / own as f64).collect();
+        let chosen = best(&logs).unwrap_or_default();
         Answer {
             scores: own.iter().map(|(score, _)| **score).collect(),
             tokens: own.iter().map(|(_, passage)| passage.scored().len()).collect(),
-            correct: best(&logs) == Some(question.gold),
+            chosen,
+            chosen_normed: best(&normed),
+            correct: chosen == question.gold,
         }
     });
     Ok(answers.collect())

@@ -1,15 +1,19 @@
-//! Evaluations of one model, and of a pair whether it is lossless. A suite makes passages of its data, one place scores them (`scorer`), and
-//! the suite makes figures of the scores. Suites of questions share `request`, which is how texts
-//! become ids, and `choice`, which is how scores become answers. Prints progress and nothing else.
+//! Evaluations of one model, and of a pair whether it is lossless. A suite makes passages of its data, one
+//! place scores them (`scorer`), and the suite makes figures of the scores. Suites of questions are data
+//! (`suites`) and asked in one way (`questions`); `request` is how texts become ids, and `choice` how
+//! scores become answers. Prints progress and nothing else.
 
 pub mod accuracy;
 pub mod blimp;
 pub mod choice;
 pub mod lossless;
 pub mod perplexity;
+pub mod questions;
 pub mod report;
 pub mod request;
+pub mod score_table;
 pub mod scorer;
+pub mod suites;
 pub mod windows;
 
 use anyhow::{Context, Result};
@@ -20,12 +24,14 @@ use sha2::{Digest, Sha256};
 use crate::data::source::Source;
 use crate::printer::Printer;
 use crate::prompts::hex;
-use crate::source::Sources;
+use crate::source::{Described, Sources};
+use questions::Asked;
 use report::{Header, Report};
 use scorer::Scorer;
+use suites::{HubData, QuestionSuite, arithmark};
 
 /// What is asked of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Suite {
     /// How well it predicts documents.
     Perplexity {
@@ -36,6 +42,10 @@ pub enum Suite {
     },
     /// Which of two sentences it finds more probable.
     Blimp,
+    /// Which answer it finds the most probable.
+    Questions(&'static QuestionSuite),
+    /// What small sums come to.
+    Arithmark,
 }
 
 impl Suite {
@@ -44,6 +54,17 @@ impl Suite {
         match self {
             Self::Perplexity { .. } => "perplexity",
             Self::Blimp => "blimp",
+            Self::Questions(own) => own.name,
+            Self::Arithmark => arithmark::NAME,
+        }
+    }
+
+    /// Where its data is on the Hub, if it has data of its own.
+    pub fn hub_data(self) -> Option<HubData> {
+        match self {
+            Self::Perplexity { .. } | Self::Arithmark => None,
+            Self::Blimp => Some(blimp::DATA),
+            Self::Questions(own) => Some(own.data),
         }
     }
 }
@@ -55,17 +76,15 @@ pub struct Plan {
     pub model: String,
     /// Where it comes from.
     pub sources: Sources,
-    /// What is asked.
-    pub suite: Suite,
-    /// The data.
-    pub data: Source,
+    /// What is asked, of which data.
+    pub suites: Vec<(Suite, Source)>,
     /// The text column of documents.
     pub column: String,
-    /// Documents, or pairs of each paradigm, at most.
+    /// Documents, questions, pairs of each paradigm, or sums of each kind, at most.
     pub limit: Option<usize>,
     /// Where and in which precision the model computes.
     pub compute: Compute,
-    /// Seed of the resamples.
+    /// Seed of the resamples and of sums.
     pub seed: u64,
 }
 
@@ -77,6 +96,8 @@ pub enum Figures {
     Perplexity(perplexity::Figures),
     /// Of pairs.
     Blimp(blimp::Figures),
+    /// Of questions.
+    Questions(score_table::Figures),
 }
 
 impl Figures {
@@ -85,6 +106,7 @@ impl Figures {
         match self {
             Self::Perplexity(own) => own.tables(),
             Self::Blimp(own) => own.tables(),
+            Self::Questions(own) => own.tables(),
         }
     }
 }
@@ -131,24 +153,59 @@ pub struct Found {
     text: Text,
 }
 
-/// Evaluates; gives the report and a record of each document or question.
-pub fn run(plan: &Plan, printer: &Printer) -> Result<(Report, Records)> {
+/// A suite whose data was read.
+enum Task {
+    Documents(windows::Cut),
+    Pairs(Vec<blimp::Pair>),
+    Questions(Asked),
+}
+
+impl Task {
+    fn read(plan: &Plan, (suite, data): &(Suite, Source), model: &Described) -> Result<Self> {
+        Ok(match *suite {
+            Suite::Perplexity { window, stride } => {
+                let context = Scorer::context_of(&model.config.shape);
+                Self::Documents(perplexity::cut((window, stride), model, context)?)
+            }
+            Suite::Blimp => Self::Pairs(blimp::read(data, plan.limit)?),
+            Suite::Questions(own) => Self::Questions(Asked::read(own, data, plan.limit)?),
+            Suite::Arithmark => Self::Questions(Asked::sums(plan.seed, plan.limit)),
+        })
+    }
+}
+
+/// A suite that was asked: its report and a record of each document or question.
+pub struct Evaluated {
+    /// What came out.
+    pub report: Report,
+    /// The records.
+    pub records: Records,
+}
+
+/// Evaluates a model, suite by suite. All data is read before the model is.
+pub fn run(plan: &Plan, printer: &Printer) -> Result<Vec<Evaluated>> {
     let model = plan.sources.describe("model", &plan.model)?;
-    let header = Header::begin(plan, &model);
-    let context = Scorer::context_of(&model.config.shape);
-    let (found, cost) = match plan.suite {
-        Suite::Perplexity { window, stride } => {
-            let cut = perplexity::cut((window, stride), &model, context)?;
-            let mut scorer = Scorer::load(&model, plan.compute)?;
-            let found = perplexity::evaluate(plan, cut, &model, &mut scorer, printer);
-            (found, scorer.cost())
+    let cannot = |suite: Suite| move || format!("cannot evaluate {}", suite.name());
+    let read = |own: &(Suite, Source)| Task::read(plan, own, &model).with_context(cannot(own.0));
+    let tasks: Vec<Task> = plan.suites.iter().map(read).collect::<Result<_>>()?;
+    let mut scorer = Scorer::load(&model, plan.compute)?;
+    let mut evaluated = Vec::new();
+    for (own, task) in plan.suites.iter().zip(&tasks) {
+        let (suite, data) = own;
+        if plan.suites.len() > 1 {
+            printer.say(suite.name());
         }
-        Suite::Blimp => {
-            let pairs = blimp::read(plan)?;
-            let mut scorer = Scorer::load(&model, plan.compute)?;
-            (blimp::evaluate(&pairs, &model, &mut scorer, printer), scorer.cost())
-        }
-    };
-    let found = found.with_context(|| format!("cannot evaluate {}", plan.suite.name()))?;
-    Ok((Report::new(header, found.text, cost, found.figures), found.records))
+        let header = Header::begin(plan, own, &model);
+        let found = match task {
+            Task::Documents(cut) => {
+                perplexity::evaluate((plan, data), *cut, &model, &mut scorer, printer)
+            }
+            Task::Pairs(pairs) => blimp::evaluate(pairs, &model, &mut scorer, printer),
+            Task::Questions(asked) => asked.evaluate(&model, &mut scorer, plan.seed, printer),
+        };
+        let found = found.with_context(cannot(*suite))?;
+        let report = Report::new(header, found.text, scorer.take_cost(), found.figures);
+        evaluated.push(Evaluated { report, records: found.records });
+    }
+    Ok(evaluated)
 }

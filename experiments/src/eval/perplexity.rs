@@ -15,6 +15,7 @@ use super::windows::{Cut, Window};
 use super::{Found, Plan, Records, Text};
 use crate::bench::record::Estimate;
 use crate::data::documents::Documents;
+use crate::data::source::Source;
 use crate::printer::{Printer, Progress};
 use crate::report::markdown::grid;
 use crate::report::whole;
@@ -117,22 +118,22 @@ pub fn cut(
     Ok(Cut { window, stride })
 }
 
-/// Scores the documents of a plan.
+/// Scores documents.
 pub fn evaluate(
-    plan: &Plan,
+    (plan, data): (&Plan, &Source),
     cut: Cut,
     model: &Described,
     scorer: &mut Scorer,
     printer: &Printer,
 ) -> Result<Found> {
     let read = Rc::default();
-    let documents = Documents::new(plan.data.files.clone(), &plan.column, Rc::clone(&read));
+    let documents = Documents::new(data.files.clone(), &plan.column, Rc::clone(&read));
     let mut documents = documents.take(plan.limit.unwrap_or(usize::MAX));
     let (begin, beginning) = beginning(model)?;
     let mut run = Run { cut, begin, records: Vec::new(), unknown: 0, text: Text::default() };
     let mut bar = match plan.limit {
         Some(limit) => printer.progress(limit as u64, "documents"),
-        None => printer.bytes(0, plan.data.size(), "scoring"),
+        None => printer.bytes(0, data.size(), "scoring"),
     };
     let mut shown = 0;
     loop {
@@ -151,7 +152,7 @@ pub fn evaluate(
         advance(&mut bar, &mut shown, reached);
     }
     bar.finish();
-    run.finish(plan, beginning)
+    run.finish((plan, data), beginning)
 }
 
 fn advance(bar: &mut Progress, shown: &mut u64, reached: u64) {
@@ -202,12 +203,12 @@ impl Run {
         Ok(())
     }
 
-    fn finish(self, plan: &Plan, beginning: &'static str) -> Result<Found> {
+    fn finish(self, (plan, data): (&Plan, &Source), beginning: &'static str) -> Result<Found> {
         let sum = |part: fn(&Record) -> usize| self.records.iter().map(part).sum::<usize>();
         let (tokens, bytes) = (sum(|own| own.tokens), sum(|own| own.bytes));
         let nats: f64 = self.records.iter().map(|own| own.nats).sum();
         if tokens == 0 {
-            bail!("the data {} holds no text to score; name other files", plan.data.name);
+            bail!("the data {} holds no text to score; name other files", data.name);
         }
         let mut records = Records::default();
         for record in &self.records {

@@ -3,9 +3,12 @@
 
 use serde::Serialize;
 
+use super::accuracy::Share;
+use super::score_table::{Figure, cells};
 use super::scorer::Cost;
-use super::{Figures, Plan, Text};
+use super::{Evaluated, Figures, Plan, Suite, Text};
 use crate::bench::record::ModelInfo;
+use crate::data::source::Source;
 use crate::doctor::torch_version;
 use crate::provenance;
 use crate::report::markdown::{command_line, escaped, grid};
@@ -53,7 +56,7 @@ pub struct Report {
 
 impl Header {
     /// Of a run that begins now. What of the data will be scored is not known yet.
-    pub fn begin(plan: &Plan, own: &Described) -> Self {
+    pub fn begin(plan: &Plan, (suite, data): &(Suite, Source), own: &Described) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command_line: provenance::command_line(),
@@ -64,8 +67,8 @@ impl Header {
             threads: tch::get_num_threads() as usize,
             torch: torch_version(),
             model: own.info(),
-            suite: plan.suite.name(),
-            data: DataInfo { source: plan.data.name.clone(), sha256: String::new() },
+            suite: suite.name(),
+            data: DataInfo { source: data.name.clone(), sha256: String::new() },
             limit: plan.limit,
         }
     }
@@ -79,12 +82,23 @@ impl Report {
         Self { schema: SCHEMA, kind: "evaluation", header, cost, tokens_per_second, results }
     }
 
+    /// The suite's name.
+    pub fn suite(&self) -> &'static str {
+        self.header.suite
+    }
+
     /// As a Markdown page.
     pub fn page(&self) -> String {
-        let Header { model: own, suite, data, .. } = &self.header;
+        let Header { model: own, suite, .. } = &self.header;
         let title = format!("# {} on {suite}", escaped(&own.name));
-        let mut lines = vec![title, String::new(), escaped(&model(own)) + ".", String::new()];
-        lines.extend(self.results.tables());
+        let lines = [title, String::new(), escaped(&model(own)) + ".", String::new()];
+        lines.join("\n") + "\n" + &self.body()
+    }
+
+    /// What of the page is this suite's.
+    fn body(&self) -> String {
+        let data = &self.header.data;
+        let mut lines = self.results.tables();
         let Cost { scored_tokens, seconds, .. } = self.cost;
         lines.extend([
             String::new(),
@@ -120,5 +134,61 @@ impl Report {
         lines.extend([command_line(&self.header.command_line), "```\n".to_owned()]);
         lines.extend(grid(&["", ""], &[false, false], rows));
         lines.join("\n") + "\n"
+    }
+}
+
+/// Reports of several suites on one model.
+#[derive(Debug, Serialize)]
+pub struct Collection<'a> {
+    schema: u32,
+    kind: &'static str,
+    reports: Vec<&'a Report>,
+}
+
+impl<'a> Collection<'a> {
+    /// Of at least one.
+    pub fn of(evaluated: &'a [Evaluated]) -> Self {
+        let reports = evaluated.iter().map(|own| &own.report).collect();
+        Self { schema: SCHEMA, kind: "evaluations", reports }
+    }
+
+    /// As a Markdown page: a table of all suites, and what each has to say.
+    pub fn page(&self) -> String {
+        let [first, ..] = &self.reports[..] else { return String::new() };
+        let own = &first.header.model;
+        let title = format!("# {} on {} suites", escaped(&own.name), self.reports.len());
+        let mut lines = vec![title, String::new(), escaped(&model(own)) + ".", String::new()];
+        let names = ["suite", "figure", "of", "value", "standard error", "95 %"];
+        let rows = self.reports.iter().flat_map(|own| own.rows());
+        lines.extend(grid(&names, &[false, false, true, true, true, true], rows));
+        for report in &self.reports {
+            lines.push(format!("\n## {}\n\n{}", report.header.suite, report.body().trim_end()));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Report {
+    /// Rows of a table of several suites.
+    fn rows(&self) -> Vec<[String; 6]> {
+        let (count, figures) = match &self.results {
+            Figures::Perplexity(own) => {
+                let bits = own.bits_per_byte;
+                let (value, standard_error) = (bits.value.unwrap_or(f64::NAN), own.standard_error);
+                let figure = Figure { value, standard_error, low: bits.low, high: bits.high };
+                (own.documents, vec![("bits per byte", figure, false)])
+            }
+            Figures::Blimp(own) => {
+                let Share { value, standard_error } = own.accuracy;
+                let figure = Figure { value, standard_error, low: None, high: None };
+                (own.pairs, vec![("acc", figure, true)])
+            }
+            Figures::Questions(own) => (own.questions, own.rows()),
+        };
+        let row = |(name, figure, is_share)| {
+            let [name, count, value, error, interval] = cells(name, count, figure, is_share);
+            [self.header.suite.to_owned(), name, count, value, error, interval]
+        };
+        figures.into_iter().map(row).collect()
     }
 }

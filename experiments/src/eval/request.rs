@@ -5,6 +5,7 @@ use align::Tokenizer;
 use anyhow::{Result, bail};
 use draft::model::Passage;
 
+use super::suites::python::is_space;
 use crate::source::Described;
 
 /// What a model is asked: how probable the continuation is behind the context.
@@ -94,7 +95,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn pair(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
-        let trimmed = context.trim_end();
+        let trimmed = context.trim_end_matches(is_space);
         let whole = self.with_prefix(&[context, continuation].concat())?;
         let before = self.with_prefix(trimmed)?.len();
         let scored = whole.len().saturating_sub(before);

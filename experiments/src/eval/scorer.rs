@@ -70,9 +70,9 @@ impl Scorer {
         Texts::context_of(shape).unwrap_or_else(|| shape.decoder().context)
     }
 
-    /// What scoring took so far.
-    pub fn cost(&self) -> Cost {
-        self.cost
+    /// What scoring took since this was asked last.
+    pub fn take_cost(&mut self) -> Cost {
+        std::mem::take(&mut self.cost)
     }
 
     /// Scores passages, in their order; `advance` hears how many more are done.
