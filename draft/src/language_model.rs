@@ -3,6 +3,7 @@
 
 use crate::error::ModelError;
 use crate::judging::{Case, Verdict};
+use crate::model::{Passage, Score, score_alone};
 use crate::random::Key;
 use crate::spare::Spare;
 
@@ -155,6 +156,11 @@ pub trait LanguageModel {
     /// it is as it was before.
     fn judge(&mut self, _case: &Case<'_>) -> Option<Result<Verdict, ModelError>> {
         None
+    }
+
+    /// Scores passages, one by one or, where the model can, many at once. What it had read is forgotten.
+    fn score(&mut self, passages: &[Passage<'_>]) -> Result<Vec<Score>, ModelError> {
+        passages.iter().map(|passage| score_alone(self, passage)).collect()
     }
 }
 

@@ -28,6 +28,7 @@ use crate::language_model::LanguageModel;
 use network::Network;
 
 pub(crate) use layers::{Linear, Loader, Weights, product_kind};
+pub(crate) use scores::check as check_passage;
 pub use scores::{Passage, Score, score_alone};
 pub(crate) use stack::{Layer, Stack};
 pub use texts::{InStep, Texts, TopLaws};
@@ -64,6 +65,11 @@ impl Model {
         }
         Ok(Self { config, parameters, network })
     }
+}
+
+/// Whether this project's own engine is to run a model.
+pub fn is_native(shape: &Shape, compute: Compute) -> Result<bool, ModelError> {
+    Ok(native(shape, compute)?.is_some())
 }
 
 /// What this project's own engine needs to run a model; `None` where libtorch is to run it.

@@ -76,13 +76,13 @@ impl Area {
 /// Room that passes need; it grows and is kept.
 #[derive(Debug)]
 pub(super) struct Room {
-    isa: Isa,
+    pub(super) isa: Isa,
     threads: usize,
     stream: Shared<f32>,
     heads: Shared<f32>,
     mixed: Shared<f32>,
     gated: Shared<f32>,
-    logits: Shared<f32>,
+    pub(super) logits: Shared<f32>,
     areas: Vec<Area>,
     attention: Vec<Mutex<Scratch>>,
 }
@@ -129,15 +129,15 @@ pub(super) struct Pass<'a> {
     pub(super) seen: &'a [Seen],
     /// See [`Attention::turns`].
     pub(super) turns: (&'a [f32], &'a [f32]),
-    /// Ids of the pass behind which logits are wanted.
-    pub(super) wanted: Range<usize>,
+    /// Ids of the pass behind which logits are wanted, ascending.
+    pub(super) wanted: &'a [usize],
 }
 
 /// Where the input of a product comes from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    /// Rows of the stream from one on, normed by a weight.
-    Normed(&'a [f32], usize),
+    /// Rows of the stream, all or some, normed by a weight.
+    Normed(&'a [f32], Option<&'a [usize]>),
     /// Rows as they are, with their stride.
     Plain(&'a Shared<f32>, usize),
 }
@@ -145,24 +145,33 @@ enum Source<'a> {
 impl Pass<'_> {
     /// Runs the layers and gives the logits, `[wanted, vocabulary]`.
     pub(super) fn run(&self, ids: &[u32], room: &mut Room) -> Vec<f32> {
-        room.reserve(self.weights, ids.len());
         *room.logits.values() = buffer(self.wanted.len() * self.weights.config.vocab_size);
+        self.read(ids, room);
+        std::mem::take(room.logits.values())
+    }
+
+    /// Runs the layers, and leaves the logits, for which there must be room, where they are.
+    pub(super) fn read(&self, ids: &[u32], room: &mut Room) {
+        room.reserve(self.weights, ids.len());
         let hidden = self.weights.config.hidden_size;
         let rows = room.stream.values().chunks_exact_mut(hidden);
         for (row, &id) in rows.zip(ids) {
             self.weights.embedding.get(&self.weights.memory, id as usize, row);
         }
-        let shared = &*room;
-        run(room.threads, &|member: Member<'_>| Part { pass: self, room: shared, member }.run());
-        std::mem::take(room.logits.values())
+        self.share(room, &|part| part.run());
+    }
+
+    /// Lets all members do their parts of a task.
+    pub(super) fn share(&self, room: &Room, task: &(dyn Fn(&Part<'_>) + Sync)) {
+        run(room.threads, &|member: Member<'_>| task(&Part { pass: self, room, member }));
     }
 }
 
 /// One member's part of a pass.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     pass: &'a Pass<'a>,
-    room: &'a Room,
-    member: Member<'a>,
+    pub(super) room: &'a Room,
+    pub(super) member: Member<'a>,
 }
 
 impl Part<'_> {
@@ -172,7 +181,7 @@ impl Part<'_> {
         let feed = pass.weights.config.intermediate_size.next_multiple_of(PANEL);
         let hidden = pass.weights.config.hidden_size;
         for (index, layer) in pass.weights.layers.iter().enumerate() {
-            let source = Source::Normed(&layer.before_mixing, 0);
+            let source = Source::Normed(&layer.before_mixing, None);
             let width = layer.inputs.rows;
             self.product(&layer.inputs, source, rows, (&room.heads, width, Write::Put));
             member.meet();
@@ -181,16 +190,21 @@ impl Part<'_> {
             let source = Source::Plain(&room.mixed, mixed);
             self.product(&layer.output, source, rows, (&room.stream, hidden, Write::Add));
             member.meet();
-            let source = Source::Normed(&layer.before_feed_forward, 0);
+            let source = Source::Normed(&layer.before_feed_forward, None);
             self.product(&layer.gate_up, source, rows, (&room.gated, feed, Write::Gate));
             member.meet();
             let source = Source::Plain(&room.gated, feed);
             self.product(&layer.down, source, rows, (&room.stream, hidden, Write::Add));
             member.meet();
         }
-        let wanted = &pass.wanted;
+        self.head(pass.wanted);
+    }
+
+    /// Computes the logits behind some ids.
+    pub(super) fn head(&self, wanted: &[usize]) {
         if !wanted.is_empty() {
-            let source = Source::Normed(&pass.weights.norm, wanted.start);
+            let Self { pass, room, .. } = self;
+            let source = Source::Normed(&pass.weights.norm, Some(wanted));
             let output = (&room.logits, pass.weights.config.vocab_size, Write::Put);
             self.product(pass.weights.head(), source, wanted.len(), output);
         }
@@ -303,8 +317,9 @@ impl Work for Making<'_> {
             // SAFETY: the caller's.
             let floats = unsafe {
                 match self.source {
-                    Source::Normed(weight, first) => {
-                        let input = self.room.stream.part((first + row) * depth, depth);
+                    Source::Normed(weight, rows) => {
+                        let place = rows.map_or(row, |rows| rows[row]);
+                        let input = self.room.stream.part(place * depth, depth);
                         let output = self.area.floats.part_mut(row * depth, depth);
                         norm(input, weight, epsilon, output);
                         &*output

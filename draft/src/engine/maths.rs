@@ -60,6 +60,19 @@ pub(super) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     parts[0]
 }
 
+/// The largest value, NaN left out.
+#[inline(always)]
+pub(super) fn largest(values: &[f32]) -> f32 {
+    let mut parts = [f32::NEG_INFINITY; PARTS];
+    let mut chunks = values.chunks_exact(PARTS);
+    for chunk in &mut chunks {
+        for (part, value) in parts.iter_mut().zip(chunk) {
+            *part = if *value > *part { *value } else { *part };
+        }
+    }
+    parts.iter().chain(chunks.remainder()).fold(f32::NEG_INFINITY, |most, &value| most.max(value))
+}
+
 /// Root-mean-square normalisation (Zhang & Sennrich, 1910.07467).
 #[inline(always)]
 pub(super) fn norm(input: &[f32], weight: &[f32], epsilon: f32, output: &mut [f32]) {
@@ -111,6 +124,16 @@ mod tests {
             let exact: f64 = values.iter().map(|&value| f64::from(value)).sum();
             prop_assert!((f64::from(sum(&values, |value| value)) - exact).abs() < 1e-4);
         }
+    }
+
+    #[test]
+    fn the_largest_is_found_in_every_lane() {
+        for place in 0..40 {
+            let mut values = vec![-3.0; 40];
+            values[place] = -1.0;
+            assert_eq!(largest(&values), -1.0, "{place}");
+        }
+        assert_eq!(largest(&[]), f32::NEG_INFINITY);
     }
 
     #[test]

@@ -21,6 +21,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod forest;
 mod isa;
 mod lanes;
 mod loops;
@@ -32,6 +33,7 @@ mod plan;
 mod product;
 mod quantised;
 pub mod scan;
+mod scoring;
 mod team;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
 use crate::language_model::{LanguageModel, Logits, Wanted, check_ids, keep_ids};
+use crate::model::{Passage, Score};
 use crate::rope::tables;
 
 /// Ids that are read in one pass, at most: longer rows are read piece by piece.
@@ -25,13 +26,13 @@ const FIRST_PLACES: usize = 512;
 /// A decoder of Llama's architecture with its cache.
 #[derive(Debug)]
 pub struct Native {
-    weights: Arc<Weights>,
-    window: Option<usize>,
-    cache: Cache,
-    room: Room,
+    pub(super) weights: Arc<Weights>,
+    pub(super) window: Option<usize>,
+    pub(super) cache: Cache,
+    pub(super) room: Room,
     ids: Vec<u32>,
-    cosines: Vec<f32>,
-    sines: Vec<f32>,
+    pub(super) cosines: Vec<f32>,
+    pub(super) sines: Vec<f32>,
     places: usize,
 }
 
@@ -71,7 +72,7 @@ impl Native {
         model
     }
 
-    fn reserve_places(&mut self, places: usize) {
+    pub(super) fn reserve_places(&mut self, places: usize) {
         if places <= self.places {
             return;
         }
@@ -93,16 +94,16 @@ impl Native {
         self.cache.reserve(ids.len());
         let places = seen.iter().map(|seen| seen.position + 1).max().unwrap_or(0);
         self.reserve_places(places);
-        let wanted = match is_wanted {
-            Wanted::All => 0..ids.len(),
-            Wanted::Last => ids.len() - 1..ids.len(),
+        let wanted: Vec<usize> = match is_wanted {
+            Wanted::All => (0..ids.len()).collect(),
+            Wanted::Last => vec![ids.len() - 1],
         };
         let pass = Pass {
             weights: &self.weights,
             cache: &self.cache,
             seen,
             turns: (&self.cosines, &self.sines),
-            wanted,
+            wanted: &wanted,
         };
         let logits = pass.run(ids, &mut self.room);
         self.cache.advance(ids.len());
@@ -164,6 +165,10 @@ impl LanguageModel for Native {
     fn truncate(&mut self, length: usize) {
         self.ids.truncate(length);
         self.cache.truncate(length);
+    }
+
+    fn score(&mut self, passages: &[Passage<'_>]) -> Result<Vec<Score>, ModelError> {
+        self.score_many(passages)
     }
 }
 

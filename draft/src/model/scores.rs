@@ -87,7 +87,7 @@ impl Texts {
 
 /// Scores a passage with a model that reads one text at a time; it has then read this one.
 pub fn score_alone(
-    model: &mut dyn LanguageModel,
+    model: &mut (impl LanguageModel + ?Sized),
     passage: &Passage<'_>,
 ) -> Result<Score, ModelError> {
     check(passage, model.rows())?;
@@ -107,7 +107,7 @@ pub fn score_alone(
     Ok(score)
 }
 
-fn check(passage: &Passage<'_>, rows: usize) -> Result<(), ModelError> {
+pub(crate) fn check(passage: &Passage<'_>, rows: usize) -> Result<(), ModelError> {
     match passage.ids.iter().find(|&&id| id as usize >= rows) {
         Some(&id) => Err(ModelError::Id { id, rows }),
         None => Ok(()),

@@ -60,9 +60,9 @@ impl<'a> Encoder<'a> {
         self.start
     }
 
-    /// Encodes a request. White space that ends the context is moved to the continuation; both are
-    /// encoded as one text, and the ids behind as many as the context alone has are scored. What is
-    /// too long loses ids on the left.
+    /// Encodes a request. White space that ends the context is moved to the continuation. The context is
+    /// encoded alone, and both are as one text: what this has behind as many ids is scored behind the
+    /// context's own. What is too long loses ids on the left.
     pub fn encode(&self, request: &Request) -> Result<Encoded> {
         let Request { context, continuation } = request;
         let (mut ids, scored) = if context.is_empty() {
@@ -97,9 +97,10 @@ impl<'a> Encoder<'a> {
     fn pair(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
         let trimmed = context.trim_end_matches(is_space);
         let whole = self.with_prefix(&[context, continuation].concat())?;
-        let before = self.with_prefix(trimmed)?.len();
-        let scored = whole.len().saturating_sub(before);
-        Ok((whole, scored))
+        let mut ids = self.with_prefix(trimmed)?;
+        let scored = whole.get(ids.len()..).unwrap_or_default();
+        ids.extend_from_slice(scored);
+        Ok((ids, scored.len()))
     }
 
     fn with_prefix(&self, text: &str) -> Result<Vec<u32>> {
@@ -140,6 +141,14 @@ mod tests {
         let expected = Encoded { ids: vec![7, 1, 3, 1], scored: 2 };
         assert_eq!(encoded(&tokenizer, "b ", "ab").unwrap(), expected);
         assert_eq!(encoded(&tokenizer, "b", " ab").unwrap(), expected);
+    }
+
+    #[test]
+    fn the_context_has_the_ids_that_it_has_alone() {
+        // As one text `b`, `ab`, ` `, `b`.
+        let found = encoded(&tokenizer(), "ba", "b b").unwrap();
+        assert_eq!(found, Encoded { ids: vec![1, 0, 2, 1], scored: 2 });
+        assert!(encoded(&tokenizer(), "a", "b").is_err(), "one id, which the context has");
     }
 
     #[test]

@@ -1,19 +1,23 @@
-//! The one place that scores: passages of any suite, sorted by length and read many at once, longest
-//! first. Knows a model and passages; where these come from and what scores mean is the suites'.
+//! The one place that scores: passages of any suite, many at once. This project's own engine reads them in
+//! their order, what passages side by side have in common once; libtorch by length, longest first. Knows a
+//! model and passages; where these come from and what scores mean is the suites'.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use draft::config::Shape;
-use draft::model::{Passage, Score, Texts, score_alone};
-use draft::{Compute, Engine, LanguageModel, Model};
+use draft::model::{Passage, Score, Texts, is_native};
+use draft::{Compute, LanguageModel, Model};
 use serde::Serialize;
 
 use crate::source::Described;
 
-/// Ids that are read in one pass, on a CPU and on a GPU. On a CPU passes of 512 to 8,192 take as long
-/// as each other.
+/// Ids that libtorch reads in one pass, on a CPU and on a GPU. On a CPU passes of 512 to 8,192 take as
+/// long as each other.
 const PASS: (usize, usize) = (1 << 10, 1 << 16);
+
+/// Ids of passages that a model which orders its passes itself is given at once.
+const PORTION: usize = 1 << 14;
 
 /// A passage of fewer eighths of the longest of its pass waits for the next one.
 const FULL_EIGHTHS: usize = 7;
@@ -37,8 +41,10 @@ impl Cost {
 }
 
 enum Reader {
-    Many(Box<Texts>),
-    Alone(Box<dyn LanguageModel>),
+    /// Reads a matrix of ids.
+    ByLength(Box<Texts>),
+    /// Orders its passes itself.
+    InOrder(Box<dyn LanguageModel>),
 }
 
 /// A model that scores.
@@ -52,12 +58,12 @@ impl Scorer {
     /// Loads the weights of a model.
     pub fn load(model: &Described, compute: Compute) -> Result<Self> {
         let load = || -> Result<Reader> {
-            let reads_many = Texts::context_of(&model.config.shape).is_some();
-            let is_native = compute.kind == tch::Kind::Int8 || compute.engine == Engine::Native;
-            Ok(if reads_many && !is_native {
-                Reader::Many(Box::new(Texts::load(&model.located.folder, compute)?))
+            let shape = &model.config.shape;
+            let by_length = Texts::context_of(shape).is_some() && !is_native(shape, compute)?;
+            Ok(if by_length {
+                Reader::ByLength(Box::new(Texts::load(&model.located.folder, compute)?))
             } else {
-                Reader::Alone(Model::load(&model.located.folder, compute)?.network)
+                Reader::InOrder(Model::load(&model.located.folder, compute)?.network)
             })
         };
         let reader = load().with_context(|| format!("cannot load the model `{}`", model.name))?;
@@ -83,7 +89,11 @@ impl Scorer {
     ) -> Result<Vec<Score>> {
         let lengths: Vec<usize> = passages.iter().map(|passage| passage.read().len()).collect();
         let mut scores = vec![Score { log_likelihood: 0.0, greedy: true }; passages.len()];
-        for pass in passes(&lengths, self.pass) {
+        let passes = match self.reader {
+            Reader::ByLength(_) => passes(&lengths, self.pass),
+            Reader::InOrder(_) => portions(&lengths),
+        };
+        for pass in passes {
             let read: Vec<Passage<'_>> = pass.iter().map(|&index| passages[index]).collect();
             for (&index, score) in pass.iter().zip(self.pass(&read)?) {
                 scores[index] = score;
@@ -96,11 +106,8 @@ impl Scorer {
     fn pass(&mut self, passages: &[Passage<'_>]) -> Result<Vec<Score>> {
         let started = Instant::now();
         let scores = match &mut self.reader {
-            Reader::Many(texts) => texts.score(passages)?,
-            Reader::Alone(model) => passages
-                .iter()
-                .map(|passage| score_alone(&mut **model, passage))
-                .collect::<Result<_, _>>()?,
+            Reader::ByLength(texts) => texts.score(passages)?,
+            Reader::InOrder(model) => model.score(passages)?,
         };
         if !scores.iter().all(|score| score.log_likelihood.is_finite()) {
             bail!(
@@ -114,6 +121,20 @@ impl Scorer {
         self.cost.read_tokens += sum(|passage| passage.read().len());
         Ok(scores)
     }
+}
+
+/// Indices of passages of these lengths in their order, portion by portion.
+fn portions(lengths: &[usize]) -> Vec<Vec<usize>> {
+    let (mut portions, mut size): (Vec<Vec<usize>>, usize) = (Vec::new(), PORTION);
+    for (index, length) in lengths.iter().enumerate() {
+        if size >= PORTION {
+            portions.push(Vec::new());
+            size = 0;
+        }
+        size += length;
+        portions.last_mut().into_iter().for_each(|portion| portion.push(index));
+    }
+    portions
 }
 
 /// Indices of passages of these lengths, pass by pass: the longest first, up to `most` ids a pass
@@ -158,6 +179,13 @@ mod tests {
             let firsts: Vec<usize> = passes.iter().map(|pass| lengths[pass[0]]).collect();
             prop_assert!(firsts.is_sorted_by(|one, next| one >= next));
         }
+    }
+
+    #[test]
+    fn portions_keep_the_order() {
+        let portions = portions(&[PORTION / 3; 8]);
+        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!(portions.concat(), (0..8).collect::<Vec<_>>());
     }
 
     #[test]
