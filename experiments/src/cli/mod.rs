@@ -3,6 +3,7 @@
 pub mod align;
 pub mod bench;
 pub mod compare;
+pub mod compare_text;
 pub mod distill;
 pub mod doctor;
 pub mod eval;
@@ -17,6 +18,7 @@ pub mod pull;
 pub mod report;
 pub mod schema;
 pub mod speed;
+pub mod sweep;
 pub mod tokenize;
 pub mod trace;
 pub mod train;
@@ -59,6 +61,10 @@ enum Command {
     Generate(Box<generate::Args>),
     /// Show the most probable next tokens at each position of a text.
     Explore(Box<explore::Args>),
+    /// Continue a prompt at several temperatures, side by side.
+    Sweep(Box<sweep::Args>),
+    /// Let two models continue a prompt, and score each other's text.
+    CompareText(Box<compare_text::Args>),
     /// Evaluate one model (perplexity and bits per byte of text, or BLiMP), or check that a pair is
     /// lossless.
     Eval(Box<eval::Args>),
@@ -93,6 +99,8 @@ impl Cli {
             Command::Report(args) => args.run(printer).map(|()| true),
             Command::Generate(args) => args.run(printer).map(|()| true),
             Command::Explore(args) => args.run(printer).map(|()| true),
+            Command::Sweep(args) => args.run(printer).map(|()| true),
+            Command::CompareText(args) => args.run(printer).map(|()| true),
             Command::Eval(args) => args.run(printer),
             Command::Speed(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
