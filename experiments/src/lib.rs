@@ -3,9 +3,11 @@
 
 pub mod align_report;
 pub mod bench;
+pub mod card;
 pub mod cli;
 pub mod compare_text;
 pub mod data;
+pub mod demo;
 pub mod distill;
 pub mod doctor;
 pub mod eval;

@@ -2,8 +2,10 @@
 
 pub mod align;
 pub mod bench;
+pub mod card;
 pub mod compare;
 pub mod compare_text;
+pub mod demo;
 pub mod distill;
 pub mod doctor;
 pub mod eval;
@@ -65,9 +67,13 @@ enum Command {
     Sweep(Box<sweep::Args>),
     /// Let two models continue a prompt, and score each other's text.
     CompareText(Box<compare_text::Args>),
+    /// Serve a page with all modes, and speculative decoding shown live.
+    Demo(Box<demo::Args>),
     /// Evaluate one model (perplexity and bits per byte of text, or BLiMP), or check that a pair is
     /// lossless.
     Eval(Box<eval::Args>),
+    /// Write a model's card for the Hub from runs of train, distill, eval and bench.
+    Card(card::Args),
     /// Measure how fast one model decodes, and what passes over several ids cost.
     Speed(speed::Args),
     /// Turn text into ids, or ids into text, line by line.
@@ -101,7 +107,9 @@ impl Cli {
             Command::Explore(args) => args.run(printer).map(|()| true),
             Command::Sweep(args) => args.run(printer).map(|()| true),
             Command::CompareText(args) => args.run(printer).map(|()| true),
+            Command::Demo(args) => args.run(printer).map(|()| true),
             Command::Eval(args) => args.run(printer),
+            Command::Card(args) => args.run(printer).map(|()| true),
             Command::Speed(args) => args.run(printer).map(|()| true),
             Command::Tokenize(args) => args.run(printer).map(|()| true),
             Command::Vocab(args) => args.run(printer).map(|()| true),

@@ -1,0 +1,317 @@
+//! `spec card`: a model is trained, evaluated and benched, and its card says exactly that.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Value, json};
+use support::command::{Models, SINGLES, Spec, assert_one_line, stdout};
+
+const SPEC: Spec = Spec(env!("CARGO_BIN_EXE_spec"));
+
+const RECIPE: &str = r#"
+about = "a | recipe <of> the tests"
+seed = 7
+[model.config]
+model_type = "llama"
+architectures = ["LlamaForCausalLM"]
+vocab_size = 16
+hidden_size = 32
+intermediate_size = 64
+num_hidden_layers = 2
+num_attention_heads = 4
+num_key_value_heads = 2
+head_dim = 8
+max_position_embeddings = 64
+rms_norm_eps = 1e-5
+rope_theta = 10000.0
+tie_word_embeddings = true
+[tokenizer]
+[data]
+sources = []
+shares = []
+evaluation_share = 0.1
+[cleaning]
+nfkc = true
+strip_lines = true
+collapse_whitespace = true
+[packing]
+length = 64
+end_of_text = true
+[batch]
+sequences = 8
+micro = 4
+[optimiser]
+lr = 1e-2
+betas = [0.9, 0.95]
+eps = 1e-8
+weight_decay = 0.01
+clip = 1.0
+[schedule]
+kind = "cosine"
+steps = 12
+warmup = 2
+decay = 0
+[precision]
+dtype = "fp32"
+[evaluation]
+every = 4
+sequences = 4
+max_blocks = 8
+log_every = 5
+[checkpoint]
+minutes = 0.0
+keep = 1
+best_from = 0
+dtype = "fp32"
+recompute = false
+"#;
+
+/// Runs of one model, and its folder.
+struct Runs {
+    models: Models,
+    model: String,
+}
+
+fn spec(flags: &[&str]) -> Output {
+    SPEC.run(&[flags, &["--threads", "1"]].concat())
+}
+
+impl Runs {
+    /// Trains, evaluates and benches.
+    fn new() -> Self {
+        let models = Models::new(SPEC);
+        let path = |name: &str| models.path(name);
+        let word = |index: usize| ["abc", "cab", "a", "fade", "gab", "beach."][index % 6];
+        let text =
+            |index: usize| (0..40).map(|own| word(index + own * own)).collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> =
+            (0..120).map(|own| json!({"text": text(own)}).to_string()).collect();
+        fs::write(path("data.jsonl"), lines.join("\n")).unwrap();
+        fs::write(path("recipe.toml"), RECIPE).unwrap();
+        fs::create_dir(path("words")).unwrap();
+        support::tokenizers::write_bpe(
+            Path::new(&path("words")),
+            SINGLES,
+            &[("a", "b"), (" ", "c")],
+        );
+        stdout(&spec(&[
+            "train",
+            "--recipe",
+            &path("recipe.toml"),
+            "--tokenizer",
+            &path("words"),
+            "--data",
+            &path("data.jsonl"),
+            "--cache",
+            &path("cache"),
+            "--out",
+            &path("trained"),
+        ]));
+        let model = format!("{}/checkpoints/step-0000012", path("trained"));
+        stdout(&spec(&[
+            "eval",
+            "--model",
+            &model,
+            "--suite",
+            "perplexity",
+            "--data",
+            &path("data.jsonl"),
+            "--limit",
+            "20",
+            "--out",
+            &path("texts"),
+        ]));
+        let out = ["--out", &*path("bench")].map(str::to_owned);
+        let target = path("target");
+        let prompts = models.usual_prompts();
+        stdout(&spec(&[
+            "bench",
+            "--draft",
+            &format!("{model},ngram"),
+            "--target",
+            &target,
+            "--prompts",
+            &prompts,
+            "--max-new",
+            "8",
+            "--temperature",
+            "0,1",
+            &out[0],
+            &out[1],
+        ]));
+        Self { models, model }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.models.path(name)
+    }
+
+    fn card(&self, runs: &[&str], flags: &[&str]) -> Output {
+        let runs: Vec<String> = runs.iter().map(|run| self.path(run)).collect();
+        let named = runs.iter().flat_map(|run| ["--run", run.as_str()]);
+        let args: Vec<&str> = ["card"].into_iter().chain(named).collect();
+        SPEC.run(&[&args[..], flags].concat())
+    }
+
+    fn report(&self, run: &str) -> Value {
+        json(&PathBuf::from(self.path(run)).join("report.json"))
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The front matter as YAML reads it, and the page.
+fn read(card: &str) -> (Value, &str) {
+    let rest = card.strip_prefix("---\n").unwrap();
+    let (front, page) = rest.split_once("\n---\n").unwrap();
+    (serde_norway::from_str(front).unwrap(), page)
+}
+
+fn metric<'a>(results: &'a [Value], task: &str, kind: &str) -> Vec<&'a Value> {
+    let of = results.iter().filter(|own| own["task"]["name"] == *task);
+    let all = of.flat_map(|own| own["metrics"].as_array().unwrap());
+    all.filter(|own| own["type"] == *kind).collect()
+}
+
+#[test]
+fn a_card_is_what_its_runs_say() {
+    let runs = Runs::new();
+    let out = PathBuf::from(runs.path("card/README.md"));
+    let hostile = "a \"name\": [with]\n--- <b>";
+    let flags = [
+        "--model",
+        &runs.model,
+        "--out",
+        out.to_str().unwrap(),
+        "--name",
+        hostile,
+        "--license",
+        "apache-2.0",
+        "--language",
+        "en",
+        "--dataset",
+        "some/data",
+        "--tag",
+        "tests",
+    ];
+    stdout(&runs.card(&["trained", "texts", "bench"], &flags));
+    let text = fs::read_to_string(&out).unwrap();
+    let (front, page) = read(&text);
+    assert_eq!(front["license"], "apache-2.0");
+    assert_eq!(front["language"], json!(["en"]));
+    assert_eq!(front["datasets"], json!(["some/data"]));
+    assert_eq!(front["tags"], json!(["speculative-decoding", "draft-model", "tests"]));
+    assert!(front.get("base_model").is_none(), "what nobody said is left out");
+    let index = &front["model-index"][0];
+    assert_eq!(index["name"], *hostile);
+    let results = index["results"].as_array().unwrap();
+
+    let texts = runs.report("texts");
+    for kind in ["loss", "perplexity"] {
+        let found = metric(results, "Text generation", kind);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0]["value"].as_f64(), texts["results"][kind].as_f64(), "{kind}");
+    }
+    let bits = &texts["results"]["bits_per_byte"];
+    let found = metric(results, "Text generation", "bits_per_byte")[0];
+    assert_eq!(found["value"], bits["value"]);
+    let (low, high) = (bits["low"].as_f64().unwrap(), bits["high"].as_f64().unwrap());
+    assert!(found["name"].as_str().unwrap().contains(&format!("[{low:.4}, {high:.4}]")), "{found}");
+
+    let bench = runs.report("bench");
+    let cases = bench["cases"].as_array().unwrap();
+    let own = |case: &&Value| case["settings"]["draft"].as_str().unwrap().starts_with("step-");
+    for (kind, field) in [
+        ("acceptance_rate", "draft_acceptance_rate"),
+        ("mean_acceptance_length", "mean_acceptance_length"),
+        ("speed_up", "speedup"),
+    ] {
+        let values: Vec<&Value> = cases
+            .iter()
+            .filter(own)
+            .map(|case| &case["overall"][field]["value"])
+            .filter(|own| !own.is_null())
+            .collect();
+        let found: Vec<&Value> = metric(results, "Speculative decoding", kind)
+            .into_iter()
+            .map(|own| &own["value"])
+            .collect();
+        assert!(!found.is_empty() && found.len() <= 2, "{kind} at two temperatures");
+        assert_eq!(json!(found), json!(values), "{kind}");
+    }
+
+    assert!(page.contains(r#"# a "name": \[with\] --- &lt;b>"#), "{page}");
+    let weights = support_hash(&runs.model);
+    for part in [
+        "## Architecture",
+        "| hidden size | 32 |",
+        "## Training: trained",
+        "| steps | 12 |",
+        "a \\| recipe &lt;of> the tests",
+        "(best)",
+        "![Training and evaluation losses](training_curves.svg)",
+        "## Evaluation",
+        "| perplexity | bits per byte |",
+        "## Acceptance by target: bench",
+        "| ngram |",
+        "## Limits",
+        "Not measured here: accuracy",
+        "Not measured here: losslessness",
+        "## Provenance",
+        &weights,
+    ] {
+        assert!(page.contains(part), "`{part}` is not in {page}");
+    }
+    assert!(!page.contains("No licence") && !page.contains("Not measured here: training"));
+    let picture = fs::read(out.with_file_name("training_curves.svg")).unwrap();
+    assert_eq!(
+        picture,
+        fs::read(PathBuf::from(runs.path("trained")).join("training_curves.svg")).unwrap()
+    );
+    assert_one_line(&runs.card(&["texts"], &["--out", out.to_str().unwrap()]), &["exists already"]);
+
+    let alone = stdout(&runs.card(&["texts"], &[]));
+    let (front, page) = read(&alone);
+    assert_eq!(front["model-index"][0]["name"], "step-0000012");
+    assert!(front.get("license").is_none() && page.contains("No licence is stated"));
+    assert!(page.contains("Not measured here: acceptance by a target"));
+    let only = stdout(&runs.card(&["trained"], &[]));
+    assert!(read(&only).0.get("model-index").is_none(), "nothing was measured");
+
+    refuse(&runs);
+}
+
+/// Folders that are no runs, and runs of another model.
+fn refuse(runs: &Runs) {
+    let empty = runs.path("empty");
+    fs::create_dir(&empty).unwrap();
+    assert_one_line(
+        &runs.card(&["empty"], &[]),
+        &["empty", "neither a report.json nor a recipe.toml"],
+    );
+    fs::write(format!("{empty}/report.json"), "{\"kind\": \"speed\"}").unwrap();
+    assert_one_line(&runs.card(&["empty"], &[]), &["report.json", "`speed`"]);
+    fs::write(format!("{empty}/report.json"), "{").unwrap();
+    assert_one_line(&runs.card(&["empty"], &[]), &["cannot read", "report.json"]);
+    let other = runs.path("draft");
+    assert_one_line(
+        &runs.card(&["texts"], &["--model", &other]),
+        &["texts", "parameters", "leave it out"],
+    );
+    assert_one_line(
+        &runs.card(&["bench", "texts", "trained"], &["--model", &other]),
+        &["bench", "parameters"],
+    );
+}
+
+/// The SHA-256 of a model's weights, as benches report it.
+fn support_hash(model: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let bytes = fs::read(format!("{model}/model.safetensors")).unwrap();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
