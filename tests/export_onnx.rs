@@ -145,7 +145,7 @@ fn graphs_are_those_that_onnxruntime_has_run() {
         {
             let file = case.exported(numbers, INSIDE);
             let hash = Sha256::digest(lines(&file.model).join("\n"));
-            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = format!("{hash:x}");
             assert_eq!(
                 known["structure"][name],
                 hash.as_str(),

@@ -162,14 +162,13 @@ fn numbers(folder: &Path, tensor: &Numbers) -> Tensor {
             .clone()
             .unwrap()
     };
-    let bytes = match &tensor.raw_data {
-        Some(bytes) => bytes.clone(),
-        None => {
-            assert_eq!(tensor.data_location, Some(1));
-            let all = fs::read(folder.join(entry("location"))).unwrap();
-            let number = |key| entry(key).parse::<usize>().unwrap();
-            all[number("offset")..][..number("length")].to_vec()
-        }
+    let bytes = if let Some(bytes) = &tensor.raw_data {
+        bytes.clone()
+    } else {
+        assert_eq!(tensor.data_location, Some(1));
+        let all = fs::read(folder.join(entry("location"))).unwrap();
+        let number = |key| entry(key).parse::<usize>().unwrap();
+        all[number("offset")..][..number("length")].to_vec()
     };
     Tensor::from_data_size(&bytes, &tensor.dims, kind(tensor.data_type.unwrap()))
 }

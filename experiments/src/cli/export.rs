@@ -73,12 +73,11 @@ impl Args {
         let located = self.source.open().locate(&self.model);
         let folder =
             located.with_context(|| format!("cannot use the model `{}`", self.model))?.folder;
-        match numbers {
-            Some(numbers) => onnx(&folder, &self.out, numbers, shard as u64)?,
-            None => {
-                let target = Target { stored: self.dtype.stored(), shard };
-                safetensors(&folder, &self.out, target)?;
-            }
+        if let Some(numbers) = numbers {
+            onnx(&folder, &self.out, numbers, shard as u64)?;
+        } else {
+            let target = Target { stored: self.dtype.stored(), shard };
+            safetensors(&folder, &self.out, target)?;
         }
         self.tell(&folder, printer)?;
         Ok(printer.data(&self.out.display().to_string())?)

@@ -3,9 +3,10 @@
 
 use draft::config::Decoder;
 
-use super::decoder::{BATCH, Frame, PAST, TOTAL};
+use super::decoder::{BATCH, Frame, PAST, TOTAL, lowest};
 use super::graph::{Size, Value};
 use super::parts::Parts;
+use super::proto::Attribute;
 use super::weights::Change;
 
 /// How an architecture's attention differs from the plain one.
@@ -98,10 +99,9 @@ impl Attention<'_> {
         }
         let keys = graph.transposed(kept[0], &[0, 1, 3, 2]);
         let scores = graph.op("MatMul", &[&queries, &keys]);
-        let lowest = frame.lowest(graph);
+        let lowest = lowest(graph);
         let scores = graph.op("Where", &[&frame.seen, &scores, &lowest]);
-        let shares =
-            graph.node("Softmax", &[&scores], vec![super::proto::Attribute::int("axis", -1)]);
+        let shares = graph.node("Softmax", &[&scores], vec![Attribute::int("axis", -1)]);
         let mut mixed = graph.op("MatMul", &[&shares, kept[1]]);
         if is_grouped {
             mixed = graph.reshaped(&mixed, &[0, heads as i64, -1, head_dim as i64]);

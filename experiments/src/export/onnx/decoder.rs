@@ -49,13 +49,13 @@ impl Frame {
         let turned: Vec<&Value> = [&first, &second].into_iter().chain(parts.get(2)).collect();
         graph.joined(&turned, -1)
     }
+}
 
-    /// What stands for a key that is not seen: finite, so that a row of padding, which sees nothing,
-    /// has shares all the same.
-    pub(super) fn lowest(&self, graph: &mut Builder) -> Value {
-        let is_half = graph.element() == Element::Half;
-        graph.number(if is_half { f32::from(half::f16::MIN) } else { f32::MIN })
-    }
+/// What stands for a key that is not seen: finite, so that a row of padding, which sees nothing, has
+/// shares all the same.
+pub(super) fn lowest(graph: &mut Builder) -> Value {
+    let is_half = graph.element() == Element::Half;
+    graph.number(if is_half { f32::from(half::f16::MIN) } else { f32::MIN })
 }
 
 /// The graph of a model.
@@ -63,7 +63,7 @@ pub(super) fn graph(shape: &Shape, numbers: Numbers) -> Builder {
     let sizes = shape.decoder();
     let mut parts = Parts::new(numbers, shape.tensors(), sizes.norm_epsilon);
     let graph = &mut parts.graph;
-    graph.scope = "model".to_owned();
+    "model".clone_into(&mut graph.scope);
     let time = [Size::Named(BATCH), Size::Named(TIME)];
     let ids = graph.input("input_ids", Element::Int64, &time);
     let mask = graph.input("attention_mask", Element::Int64, &[time[0], Size::Named(TOTAL)]);

@@ -6,7 +6,7 @@ use draft::config::DeltaConfig;
 use super::decoder::{BATCH, Frame};
 use super::graph::{Builder, Size, Value};
 use super::parts::Parts;
-use super::proto::{Attribute, Element};
+use super::proto::{Attribute, Element, Graph};
 use super::weights::Change;
 
 /// Added to a squared length before its root is taken.
@@ -146,7 +146,7 @@ impl Delta<'_> {
     }
 
     /// The delta rule for one id: the memory forgets, is corrected where the key reads, and is read.
-    fn body(&self, graph: &mut Builder, memory: &[Size; 4]) -> super::proto::Graph {
+    fn body(&self, graph: &mut Builder, memory: &[Size; 4]) -> Graph {
         let (sizes, scope) = (self.sizes, graph.scope.clone());
         let (last, third, fourth) = (graph.ints(&[2, 3]), graph.ints(&[2]), graph.ints(&[3]));
         let heads = [Size::Named(BATCH), Size::Fixed(sizes.value_heads)];
