@@ -3,7 +3,10 @@
 //! before a byte is copied, and copies piece by piece, giving mapped pages back as it goes, so that
 //! loading needs little more memory than the model. Knows no architecture.
 
+pub mod gguf;
+mod llama2c;
 mod quantised;
+mod rows;
 mod write;
 
 use std::collections::BTreeMap;
@@ -23,6 +26,8 @@ use quantised::SCALE;
 pub use quantised::quantise as rounded_rows;
 pub(crate) use quantised::rounded_row;
 
+pub use llama2c::Llama2c;
+pub use rows::Rows;
 pub use write::Stored as StoredAs;
 pub(crate) use write::{Part, write};
 

@@ -30,6 +30,14 @@ pub enum ModelError {
         /// The parser's reason.
         reason: String,
     },
+    /// A file in another program's format that cannot be read, or a model that it cannot hold.
+    #[error("{path}: {reason}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        reason: String,
+    },
     /// A tensor that the configuration asks for and the checkpoint lacks.
     #[error("{path} lacks the tensor `{name}` of shape {expected:?} that config.json asks for")]
     Missing {
