@@ -8,12 +8,13 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed clean libtorch nvrtc
+.PHONY: help build test check aarch64 fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed clean libtorch nvrtc
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
 	@echo 'make test     set up libtorch, build and run all tests; lists what was skipped, and why'
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
+	@echo 'make aarch64  compile the models and the loop for 64-bit Arm (minutes; runs nothing)'
 	@echo 'make notebook execute the notebook on a small run (experiments/notebooks/run.sh)'
 	@echo 'make browser  look at a report in headless Chromium (tests/browser/run.sh)'
 	@echo 'make oracle   the long tests of losslessness, and the reference implementations (tests/oracle/run.sh)'
@@ -49,6 +50,11 @@ doc: libtorch
 deny:
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo 'skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
+
+# Needs the standard library of the target (rustup target add) and a C++ compiler for it
+# (Debian: g++-aarch64-linux-gnu). Nothing is linked.
+aarch64: libtorch
+	cargo check $(FLAGS) -p spec-target --target aarch64-unknown-linux-gnu --target-dir build/aarch64
 
 # RUN: a run of your own; COPY: where the executed notebook is left.
 notebook: build

@@ -35,24 +35,12 @@ impl Isa {
 
     /// All of this processor, the best one last.
     pub fn available() -> Vec<Self> {
-        let mut list = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let has_avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            if has_avx2 {
-                list.push(Self::Avx2);
-            }
-            let has_avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vnni");
-            if has_avx2 && has_avx512 {
-                list.push(Self::Avx512);
-            }
-        }
-        list
+        let all = [
+            (Self::Portable, true),
+            (Self::Avx2, has_avx2()),
+            (Self::Avx512, has_avx2() && has_avx512()),
+        ];
+        all.into_iter().filter(|(_, has)| *has).map(|(isa, _)| isa).collect()
     }
 
     /// Does work with these instructions.
@@ -73,6 +61,31 @@ impl Isa {
             }
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx2() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512() -> bool {
+    false
 }
 
 #[cfg(target_arch = "x86_64")]
