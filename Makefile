@@ -16,7 +16,7 @@ help:
 	@echo 'make check    fmt, clippy, test, doc, deny: what must pass before a change is proposed'
 	@echo 'make aarch64  compile the models and the loop for 64-bit Arm (minutes; runs nothing)'
 	@echo 'make notebook execute the notebook on a small run (experiments/notebooks/run.sh)'
-	@echo 'make browser  look at a report in headless Chromium (tests/browser/run.sh)'
+	@echo 'make browser  look at a report and use the demo in headless Chromium (tests/browser/run.sh)'
 	@echo 'make oracle   the long tests of losslessness, and the reference implementations (tests/oracle/run.sh)'
 	@echo 'make gpu      what needs a GPU: models, decoding and training on it (tests/gpu.sh)'
 	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'

@@ -88,9 +88,13 @@ fn index(out: &mut String, card: &Card) {
             quoted(&first.data.name),
         );
         for own in group {
-            let (kind, name) = (quoted(&identifier(&own.name)), quoted(&title(own)));
-            let _ =
-                writeln!(out, "    - type: {kind}\n      value: {}\n      name: {name}", own.value);
+            let kind = quoted(&identifier(&own.name).replace('-', "_"));
+            let name = quoted(&title(own));
+            let _ = writeln!(
+                out,
+                "    - type: {kind}\n      value: {}\n      name: {name}",
+                number(own.value)
+            );
         }
     }
 }
@@ -108,6 +112,12 @@ fn title(own: &Measured) -> String {
         let _ = write!(title, ", standard error {error:.4}");
     }
     title
+}
+
+/// A number as every YAML reads it: with a point, without an exponent.
+fn number(value: f64) -> String {
+    let text = value.to_string();
+    if text.contains('.') { text } else { text + ".0" }
 }
 
 /// A name of letters, digits and a few signs, as the Hub's identifiers are.
@@ -148,6 +158,7 @@ mod tests {
     fn strings_cannot_leave_their_quotes() {
         assert_eq!(quoted("a\"b\n---\n: x"), r#""a\"b\n---\n: x""#);
         assert_eq!(quoted("\u{85}\u{2028}é"), "\"\\u0085\\u2028é\"");
+        assert_eq!((number(2.0), number(1e-9)), ("2.0".to_owned(), "0.000000001".to_owned()));
         assert_eq!(identifier("Mean Acceptance/Length: ö"), "mean_acceptance/length___");
     }
 }

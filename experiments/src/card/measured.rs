@@ -2,6 +2,8 @@
 //! results. An evaluation is read by its form, so that it may be of any suite: a figure is an object with a
 //! `value` and an error or limits, or a loss. Computes nothing.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::evidence::{Evaluation, Evidence, Run};
@@ -76,9 +78,13 @@ fn text(report: &Value, path: &str) -> Option<String> {
 fn evaluation(run: &str, own: &Evaluation) -> Vec<Measured> {
     let report = &own.report;
     let suite = text(report, "/header/suite").or_else(|| text(report, "/suite"));
+    let source = text(report, "/header/data/source").unwrap_or_default();
+    // Perplexity is no data: the texts are.
+    let texts = || Path::new(&source).file_name().map(|own| own.to_string_lossy().into_owned());
+    let name = suite.filter(|suite| suite != "perplexity").or_else(texts);
     let data = Data {
-        name: suite.unwrap_or_else(|| "evaluation".to_owned()),
-        source: text(report, "/header/data/source").unwrap_or_default(),
+        name: name.unwrap_or_else(|| "texts".to_owned()),
+        source,
         sha256: text(report, "/header/data/sha256"),
         limit: report.pointer("/header/limit").and_then(Value::as_u64),
     };

@@ -26,7 +26,7 @@ pub fn page(card: &Card) -> String {
          95 % intervals.\n"
     });
     if let Some(note) = card.info().and_then(|info| info.note.as_ref()) {
-        let _ = write!(out, "\n**{}.**\n", plain(note));
+        let _ = write!(out, "\n**Note: {}.**\n", plain(note));
     }
     section(&mut out, "Architecture", &grid(&["", ""], &[false; 2], tables::architecture(card)));
     for (index, (run, own)) in card.of(Evidence::training).enumerate() {
@@ -107,7 +107,7 @@ fn evaluations(out: &mut String, card: &Card) {
     if rows.is_empty() {
         return;
     }
-    let head = ["suite", "figure", "value", "interval or error", "of the data"];
+    let head = ["data", "figure", "value", "interval or error", "how much"];
     section(out, "Evaluation", &grid(&head, &[false, false, true, true, false], rows));
 }
 

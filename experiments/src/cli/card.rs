@@ -89,7 +89,9 @@ impl Args {
         let config = std::fs::read_to_string(&path).with_context(cannot)?;
         let config = serde_json::from_str(&config).with_context(cannot)?;
         let info = described.info().with_hashes(folder)?;
-        let published = Published::find(name, folder).filter(|own| !own.by_shape);
+        // What only stands for a published model has no licence of it.
+        let is_itself = described.located.note.is_none();
+        let published = Published::find(name, folder).filter(|own| is_itself && !own.by_shape);
         Ok((Some(Model { info, config }), published.map(|own| own.entry.licence.clone())))
     }
 }
