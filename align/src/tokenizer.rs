@@ -201,6 +201,11 @@ impl Tokenizer {
         format!("{kind}, {} tokens", self.vocabulary.token_count())
     }
 
+    /// Whether the vocabulary is TokenMonster's.
+    pub fn is_tokenmonster(&self) -> bool {
+        matches!(self.kind, Kind::TokenMonster(_))
+    }
+
     /// The special ids that belong in front of every prompt, such as BOS: those that a
     /// `tokenizer.json` adds by itself, or the BOS that a TokenMonster folder names (unless its
     /// `add_bos_token` is false).

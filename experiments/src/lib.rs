@@ -15,6 +15,7 @@ pub mod explore;
 pub mod export;
 pub mod generate;
 pub mod hub;
+pub mod import;
 pub mod likelihood;
 pub mod models;
 pub mod new_file;

@@ -14,17 +14,25 @@ pub fn check_free(path: &Path) -> Result<()> {
 
 /// Writes a new file; folders above it are made.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |draft| std::fs::write(draft, bytes).with_context(|| cannot(path)))
+}
+
+fn cannot(path: &Path) -> String {
+    format!("cannot write {}; is its folder writable, its disk full?", path.display())
+}
+
+/// As [`write`], by what writes a file under the name that it is given.
+pub fn write_with(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     check_free(path)?;
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     let above = above.unwrap_or(Path::new("."));
-    let cannot =
-        || format!("cannot write {}; is its folder writable, its disk full?", path.display());
+    let cannot = || cannot(path);
     std::fs::create_dir_all(above).with_context(cannot)?;
     // What is made in a temporary folder is for whom the user likes, unlike temporary files.
     let around = tempfile::Builder::new().prefix(".making-").tempdir_in(above);
     let around = around.with_context(cannot)?;
     let draft = around.path().join("file");
-    std::fs::write(&draft, bytes).with_context(cannot)?;
+    fill(&draft)?;
     check_free(path)?;
     std::fs::rename(&draft, path).with_context(cannot)
 }

@@ -36,6 +36,11 @@ impl ChatTemplate {
         Ok(Some(Self { source, bos: token("bos_token"), eos: token("eos_token") }))
     }
 
+    /// The template's own text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Renders a conversation, the user's message first and last, with the beginning of the answer.
     pub fn render(&self, messages: &[&str]) -> Result<String> {
         let mut environment = Environment::new();

@@ -10,13 +10,17 @@
 #      Rust tests that read fixtures
 #   5. `spec bench` against transformers' generate
 #   6. `spec eval` against lm-evaluation-harness, sentence by sentence
-#   7. every architecture and published shape against transformers, with weights by a formula; the
+#   7. GGUF and safetensors as they are exported, and GGUF and llama2.c as they are imported, against
+#      llama.cpp and transformers; llama.cpp is built once, for some minutes, where `make bench-speed` has
+#      it (LLAMA names another folder)
+#   8. every architecture and published shape against transformers, with weights by a formula; the
 #      arguments of this script go there (--quick, --only NAME, --device cuda, --out FILE, ...)
-#   8. `spec export --format onnx` in onnxruntime against transformers
+#   9. `spec export --format onnx` in onnxruntime against transformers
 #
 # Runs all of them and exits with 1 where any failed. SHARED names the folder with weights and
 # tokenizers (default: ../shared), SPEC_ORACLE_ENV that of the environment (default: .oracle), and
-# STEPS those to run, of fixtures, losslessness, parity, decoding, evaluation, architectures and onnx:
+# STEPS those to run, of fixtures, losslessness, parity, decoding, evaluation, gguf,
+# architectures and onnx:
 # `make oracle STEPS=losslessness` needs no Python and no weights.
 set -uo pipefail
 
@@ -28,7 +32,7 @@ environment=${SPEC_ORACLE_ENV:-$root/.oracle}
 python=$environment/bin/python
 failed=()
 
-all=(fixtures losslessness parity decoding evaluation architectures onnx)
+all=(fixtures losslessness parity decoding evaluation gguf architectures onnx)
 read -ra chosen <<<"${STEPS:-${all[*]}}"
 
 # Whether one of these steps is to be run.
@@ -58,7 +62,8 @@ fixtures() {
   fresh=$(mktemp -d) || return 1
   "$python" "$here/make_fixtures.py" --shared "$shared" --out "$fresh" &&
     "$python" "$here/compare_fixtures.py" "$fresh" &&
-    "$python" "$here/parquet_fixture.py" --check
+    "$python" "$here/parquet_fixture.py" --check &&
+    "$python" "$here/gguf_fixture.py" --check
   status=$?
   rm -rf "$fresh"
   return $status
@@ -86,6 +91,11 @@ evaluation() {
     "$python" "$here/compare_eval.py" --shared "$shared" --binary build/release/spec
 }
 
+gguf() {
+  cargo build --release --locked --bin spec &&
+    "$python" "$here/compare_gguf.py" --shared "$shared" --binary build/release/spec ${LLAMA:+--llama "$LLAMA"}
+}
+
 architectures() {
   cargo build --release --locked -p spec-tests --bin logits &&
     "$python" "$here/compare_architectures.py" --binary build/release/logits "$@"
@@ -102,11 +112,11 @@ for name in "${chosen[@]}"; do
     exit 2
   fi
 done
-if wanted fixtures parity decoding evaluation onnx && [ ! -d "$shared/weights" ]; then
+if wanted fixtures parity decoding evaluation gguf onnx && [ ! -d "$shared/weights" ]; then
   echo "oracle: $shared holds no weights; name the folder with SHARED=..." >&2
   exit 1
 fi
-if wanted fixtures decoding evaluation architectures onnx; then
+if wanted fixtures decoding evaluation gguf architectures onnx; then
   step environment "$here/environment.sh" "$environment" || exit 1
 fi
 for name in "${all[@]}"; do

@@ -1,15 +1,17 @@
-//! `spec export`: a model as a folder in another element type or format.
+//! `spec export`: a model as a folder in another element type, or in another format.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use draft::checkpoint::gguf::Element;
 use draft::checkpoint::{Checkpoint, StoredAs};
 use draft::config::ModelConfig;
 use indicatif::HumanBytes;
 
 use super::flags::SourceFlags;
 use crate::data::downloads::Size;
+use crate::export::gguf::{Wanted, gguf};
 use crate::export::onnx::{Numbers, onnx};
 use crate::export::{Rounding, Target, files, safetensors};
 use crate::printer::Printer;
@@ -17,12 +19,14 @@ use crate::printer::Printer;
 /// Bytes in a file where nothing else is said.
 const SHARD: &str = "5GB";
 
-/// What reads the folder.
+/// What reads the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// This program and transformers.
+    /// This program and transformers: a folder.
     Safetensors,
-    /// onnxruntime and what is built on it: a graph with past keys and values.
+    /// llama.cpp and what is built on it: one file.
+    Gguf,
+    /// onnxruntime and what is built on it: a folder with a graph with past keys and values.
     Onnx,
 }
 
@@ -30,14 +34,30 @@ enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Dtype {
     /// 32-bit floats.
+    #[value(alias = "f32")]
     Fp32,
     /// bfloat16.
     Bf16,
     /// 16-bit floats.
+    #[value(alias = "f16")]
     Fp16,
     /// Matrices in 8 bits with a scale for each row. As safetensors, only this program reads it; as
     /// ONNX, what matrices multiply is rounded as the model runs.
     Int8,
+    /// GGUF: matrices in 8 bits with a scale for 32 numbers.
+    #[value(name = "q8_0")]
+    Q8,
+    /// GGUF: matrices in 4 bits with a scale for 32 numbers, embedding and head in 8.
+    #[value(name = "q4_0")]
+    Q4,
+}
+
+/// A format with its element type.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Safetensors(StoredAs),
+    Gguf(Element),
+    Onnx(Numbers),
 }
 
 /// Flags of `spec export`.
@@ -46,19 +66,23 @@ pub struct Args {
     /// A folder, a registry name or a Hub id.
     #[arg(long)]
     model: String,
-    /// The form of the folder.
+    /// The form of what is written.
     #[arg(long, value_enum, default_value = "safetensors")]
     format: Format,
     /// The element type of the weights.
     #[arg(long, value_enum)]
     dtype: Dtype,
-    /// The new folder.
-    #[arg(long, value_name = "DIR")]
+    /// The new folder, or the new file of GGUF.
+    #[arg(long, value_name = "DIR|FILE")]
     out: PathBuf,
-    /// Weights in a file, at most: a number of bytes, or with KB, MB or GB. Of more than this, or than
-    /// 2 GB, ONNX has a file beside the graph.
+    /// Weights in a file of safetensors, at most: a number of bytes, or with KB, MB or GB. Of more than
+    /// this, or than 2 GB, ONNX has a file beside the graph.
     #[arg(long, value_name = "SIZE", default_value = SHARD)]
     shard_size: String,
+    /// GGUF: where llama.cpp cannot cut text as the tokenizer does, write the model all the same, to be
+    /// fed ids.
+    #[arg(long)]
+    ids_only: bool,
     #[command(flatten)]
     source: SourceFlags,
 }
@@ -66,21 +90,38 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(&self, printer: &Printer) -> Result<()> {
-        let shard = bytes(&self.shard_size)?;
         // Refused before anything is fetched.
-        let numbers = self.dtype.numbers();
-        let numbers = if self.format == Format::Onnx { Some(numbers?) } else { None };
+        let shard = bytes(&self.shard_size)?;
+        let form = self.form()?;
         let located = self.source.open().locate(&self.model);
         let folder =
             located.with_context(|| format!("cannot use the model `{}`", self.model))?.folder;
-        if let Some(numbers) = numbers {
-            onnx(&folder, &self.out, numbers, shard as u64)?;
-        } else {
-            let target = Target { stored: self.dtype.stored(), shard };
-            safetensors(&folder, &self.out, target)?;
+        match form {
+            Form::Safetensors(stored) => {
+                safetensors(&folder, &self.out, Target { stored, shard })?;
+            }
+            Form::Onnx(numbers) => onnx(&folder, &self.out, numbers, shard as u64)?,
+            Form::Gguf(element) => self.gguf(&folder, element, printer)?,
         }
         self.tell(&folder, printer)?;
         Ok(printer.data(&self.out.display().to_string())?)
+    }
+
+    fn form(&self) -> Result<Form> {
+        Ok(match self.format {
+            Format::Safetensors => Form::Safetensors(self.dtype.stored()?),
+            Format::Gguf => Form::Gguf(self.dtype.element()?),
+            Format::Onnx => Form::Onnx(self.dtype.numbers()?),
+        })
+    }
+
+    fn gguf(&self, folder: &Path, element: Element, printer: &Printer) -> Result<()> {
+        let wanted = Wanted { name: &self.model, element, ids_only: self.ids_only };
+        let written = gguf(folder, &self.out, wanted)?;
+        if let Some(caveat) = written.caveat {
+            printer.say(&format!("note: {caveat}"));
+        }
+        Ok(())
     }
 
     /// Says what was written, and of whole numbers what they cost the weights.
@@ -104,13 +145,27 @@ impl Args {
 }
 
 impl Dtype {
-    const fn stored(self) -> StoredAs {
-        match self {
+    fn stored(self) -> Result<StoredAs> {
+        Ok(match self {
             Self::Fp32 => StoredAs::Fp32,
             Self::Bf16 => StoredAs::Bf16,
             Self::Fp16 => StoredAs::Fp16,
             Self::Int8 => StoredAs::Int8,
-        }
+            Self::Q8 | Self::Q4 => {
+                bail!("q8_0 and q4_0 are types of --format gguf; of others, name int8 with --dtype")
+            }
+        })
+    }
+
+    fn element(self) -> Result<Element> {
+        Ok(match self {
+            Self::Fp32 => Element::F32,
+            Self::Bf16 => Element::Bf16,
+            Self::Fp16 => Element::F16,
+            Self::Q8 => Element::Q8,
+            Self::Q4 => Element::Q4,
+            Self::Int8 => bail!("--format gguf has no int8; name q8_0 with --dtype"),
+        })
     }
 
     fn numbers(self) -> Result<Numbers> {
@@ -122,6 +177,9 @@ impl Dtype {
                 "--format onnx has no bf16, which onnxruntime does not compute with on a CPU; \
                  name fp32, fp16 or int8 with --dtype"
             ),
+            Self::Q8 | Self::Q4 => {
+                bail!("q8_0 and q4_0 are types of --format gguf; of others, name int8 with --dtype")
+            }
         })
     }
 }

@@ -13,6 +13,7 @@ pub mod explore;
 pub mod export;
 pub mod flags;
 pub mod generate;
+pub mod import;
 pub mod lossless;
 pub mod models;
 pub mod plan;
@@ -84,8 +85,10 @@ enum Command {
     Models(models::Args),
     /// Download a model from the Hugging Face Hub into its cache.
     Pull(pull::Args),
-    /// Write a model as a folder in another element type.
+    /// Write a model as a folder in another element type, or in another format.
     Export(export::Args),
+    /// Write a model of llama.cpp (GGUF) or llama2.c as a folder.
+    Import(import::Args),
     /// Print the JSON Schema of what this program writes and reads as data.
     Schema(schema::Args),
     /// Say what this program is linked to, which devices work, and where caches are.
@@ -116,6 +119,7 @@ impl Cli {
             Command::Models(args) => args.run(printer).map(|()| true),
             Command::Pull(args) => args.run(printer).map(|()| true),
             Command::Export(args) => args.run(printer).map(|()| true),
+            Command::Import(args) => args.run(printer).map(|()| true),
             Command::Schema(args) => args.run(printer).map(|()| true),
             Command::Doctor(args) => args.run(printer),
         }

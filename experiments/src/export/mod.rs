@@ -1,6 +1,7 @@
 //! A model folder written anew in another element type or format: weights, configuration and
 //! tokenizer, as a folder that appears whole or not at all. Runs no model.
 
+pub mod gguf;
 pub mod onnx;
 mod rounding;
 
@@ -84,9 +85,13 @@ fn write_config(from: &Path, to: &NewFolder, stored: StoredAs) -> Result<()> {
     to.write("config.json", text.as_bytes())
 }
 
-/// Names and bytes of a folder's files, in the order of names.
+/// Names and bytes of a folder's files, in the order of names, or those of a file.
 pub fn files(folder: &Path) -> Result<Vec<(String, u64)>> {
     let mut files = Vec::new();
+    if folder.is_file() {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![(name, folder.metadata()?.len())]);
+    }
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         files.push((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()));

@@ -16,12 +16,6 @@ use crate::error::ModelError;
 /// Why a Llama model cannot be written.
 fn refusal(config: &LlamaConfig) -> Option<String> {
     let sizes = &config.decoder;
-    if sizes.head_dim % 2 == 1 {
-        return Some(format!(
-            "heads of {} dimensions cannot be written: llama.cpp turns dimensions in pairs",
-            sizes.head_dim
-        ));
-    }
     let window = config.window.filter(|&window| window < sizes.context)?;
     Some(format!(
         "attention sees {window} positions of a context of {}, and llama.cpp's graph of a Llama has no \
