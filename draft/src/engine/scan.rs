@@ -30,7 +30,7 @@ pub fn largest(numbers: &[f32]) -> f32 {
 /// Σ 2^((logit − top) · scale), where what is above the top counts as the top.
 pub fn softmax_sum(logits: &[f32], top: f32, scale: f32) -> f32 {
     let mut sum = 0.0;
-    run(Sum { logits, top, scale, sum: &mut sum });
+    run(Sum { logits, top, scale, found: &mut sum });
     sum
 }
 
@@ -79,13 +79,13 @@ struct Sum<'a> {
     logits: &'a [f32],
     top: f32,
     scale: f32,
-    sum: &'a mut f32,
+    found: &'a mut f32,
 }
 
 impl Work for Sum<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { logits, top, scale, sum } = self;
+        let Self { logits, top, scale, found } = self;
         let of = |logit: f32| exp2(((logit - top) * scale).clamp(-125.0, 0.0));
         let (lanes, rest) = logits.as_chunks::<LANES>();
         let mut sums = [0.0f32; LANES];
@@ -94,7 +94,7 @@ impl Work for Sum<'_> {
                 *sum += of(logit);
             }
         }
-        *sum = sums.iter().sum::<f32>() + rest.iter().map(|&logit| of(logit)).sum::<f32>();
+        *found = sums.iter().sum::<f32>() + rest.iter().map(|&logit| of(logit)).sum::<f32>();
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
             for isa in Isa::available() {
                 let mut sum = 0.0;
                 // SAFETY: the processor has them.
-                unsafe { isa.run(Sum { logits: &logits, top, scale, sum: &mut sum }) };
+                unsafe { isa.run(Sum { logits: &logits, top, scale, found: &mut sum }) };
                 prop_assert_eq!(sum.to_bits(), found.to_bits());
             }
         }
