@@ -229,6 +229,36 @@ fn head_to_head_is_its_command() {
     }
 }
 
+/// Fails unless the rounds sum to what stands in the last line; gives how many candidates were accepted.
+fn check_rounds(lines: &[Value]) -> u64 {
+    let (rounds, done) = (of(lines, "round"), lines.last().unwrap());
+    let all = |field: &str| -> Vec<Value> {
+        rounds.iter().flat_map(|round| round[field].as_array().unwrap().clone()).collect()
+    };
+    let tokens = all("tokens");
+    let ids: Vec<&Value> = tokens.iter().map(|token| &token["id"]).collect();
+    assert_eq!(json!(ids), done["ids"]);
+    let made = |kind: &str| tokens.iter().filter(|token| token["made"] == *kind).count() as u64;
+    let (counts, totals) = (&done["counts"], &done["totals"]);
+    assert_eq!(made("prefill"), 1);
+    assert_eq!(counts["num_accepted_draft_tokens"], made("accepted"));
+    assert_eq!(totals["accepted"], counts["num_accepted_draft_tokens"]);
+    assert_eq!(totals["proposed"], counts["num_draft_tokens"]);
+    assert_eq!(totals["emitted"], counts["num_step_tokens"]);
+    assert_eq!(counts["num_draft_tokens"], all("candidates").len());
+    let reached = counts["reached_by_position"].as_array().unwrap();
+    let reached: u64 = reached.iter().map(|own| own.as_u64().unwrap()).sum();
+    assert_eq!(totals["reached"], reached);
+    let alpha = &done["rates"]["alpha"];
+    let expected = (reached > 0).then(|| made("accepted") as f64 / reached as f64);
+    assert_eq!(alpha["value"].as_f64(), expected);
+    assert!(alpha["low"].as_f64() <= alpha["value"].as_f64());
+    let cut = done["draft_pieces"].as_array().unwrap().iter();
+    let cut: String = cut.map(|own| own.as_str().unwrap()).collect();
+    assert_eq!(cut, done["text"].as_str().unwrap(), "the draft's tokens are of the same text");
+    made("accepted")
+}
+
 /// The stream is the loop's: ids and counts are those of `spec bench`, and the rounds sum to them.
 #[test]
 fn speculation_is_that_of_bench() {
@@ -259,36 +289,7 @@ fn speculation_is_that_of_bench() {
         let plain = &done["plain"];
         assert_eq!(plain["identical"].as_bool(), (number == 0.0).then_some(true));
 
-        let rounds = of(&lines, "round");
-        let tokens: Vec<&Value> =
-            rounds.iter().flat_map(|round| round["tokens"].as_array().unwrap()).collect();
-        let ids: Vec<&Value> = tokens.iter().map(|token| &token["id"]).collect();
-        assert_eq!(json!(ids), done["ids"], "{method} {temperature}");
-        let made = |kind: &str| tokens.iter().filter(|token| token["made"] == *kind).count() as u64;
-        let counts = &done["counts"];
-        assert_eq!(made("prefill"), 1);
-        assert_eq!(counts["num_accepted_draft_tokens"], made("accepted"));
-        assert_eq!(done["totals"]["accepted"], counts["num_accepted_draft_tokens"]);
-        assert_eq!(done["totals"]["proposed"], counts["num_draft_tokens"]);
-        assert_eq!(done["totals"]["emitted"], counts["num_step_tokens"]);
-        let proposed: usize =
-            rounds.iter().map(|round| round["candidates"].as_array().unwrap().len()).sum();
-        assert_eq!(counts["num_draft_tokens"], proposed);
-        let reached = counts["reached_by_position"].as_array().unwrap();
-        let reached: u64 = reached.iter().map(|own| own.as_u64().unwrap()).sum();
-        assert_eq!(done["totals"]["reached"], reached);
-        let alpha = &done["rates"]["alpha"];
-        let expected = (reached > 0).then(|| made("accepted") as f64 / reached as f64);
-        assert_eq!(alpha["value"].as_f64(), expected, "{method} {temperature}");
-        assert!(alpha["low"].as_f64() <= alpha["value"].as_f64());
-        accepted += made("accepted");
-        let cut: String = done["draft_pieces"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|own| own.as_str().unwrap())
-            .collect();
-        assert_eq!(cut, done["text"].as_str().unwrap(), "the draft's tokens are of the same text");
+        accepted += check_rounds(&lines);
     }
     assert!(accepted > 0, "no candidate was ever accepted");
     let identity = json!({"prompt": "ab", "method": "identity", "decoding": {"max_new": 3}});
@@ -348,11 +349,6 @@ fn what_cannot_be_done_is_said_in_one_line() {
         assert!(error.contains(part) && error.lines().count() == 1, "{mode}: {error}");
         assert!(answer.headers.contains("content-security-policy"), "{}", answer.headers);
     }
-    let own = server.own_headers();
-    assert_eq!(server.ask("POST /api/generate", &own, "{").status, 400);
-    let kind = own.replace("application/json", "text/plain");
-    assert_eq!(server.ask("POST /api/generate", &kind, "{}").status, 415);
-    assert_eq!(server.ask("GET /api/generate", &own, "").status, 405);
     // After all that it still works.
     server.lines("generate", &generate(json!({})));
 }
@@ -361,6 +357,11 @@ fn what_cannot_be_done_is_said_in_one_line() {
 fn only_its_own_page_may_talk_to_it() {
     let models = Models::new(SPEC);
     let server = Server::start(&models, &[]);
+    let own = server.own_headers();
+    assert_eq!(server.ask("POST /api/generate", &own, "{").status, 400);
+    let kind = own.replace("application/json", "text/plain");
+    assert_eq!(server.ask("POST /api/generate", &kind, "{}").status, 415);
+    assert_eq!(server.ask("GET /api/generate", &own, "").status, 405);
     let page = server.ask("GET /", &format!("Host: {}\r\n", server.host), "");
     assert_eq!(page.status, 200);
     let policy = page.headers.lines().find(|line| line.starts_with("content-security-policy"));
