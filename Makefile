@@ -8,7 +8,7 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check aarch64 fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed clean libtorch nvrtc
+.PHONY: help build test check aarch64 fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed bench-eval clean libtorch nvrtc
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-peers  speculative decoding beside transformers (benchmarks/peers.sh)'
 	@echo 'make bench-train  tokens a second of training beside PyTorch (benchmarks/train.sh)'
 	@echo 'make bench-speed  tokens a second on the CPU beside llama.cpp and PyTorch (benchmarks/speed.sh)'
+	@echo 'make bench-eval   questions a second on the CPU beside lm-evaluation-harness (benchmarks/eval.sh)'
 	@echo 'make clean    remove what was built (libtorch stays in .venv)'
 
 build:
@@ -80,6 +81,10 @@ bench-train: build
 # FLAGS_SPEED: see benchmarks/speed.sh --help.
 bench-speed: build
 	@benchmarks/speed.sh $(FLAGS_SPEED)
+
+# FLAGS_EVAL: see benchmarks/eval.sh --help.
+bench-eval: build
+	@benchmarks/eval.sh $(FLAGS_EVAL)
 
 clean:
 	cargo clean

@@ -8,6 +8,7 @@ make requests of them by its own task, score them with its HFLM and choose, and 
 same. The contexts and continuations must be the same texts, each log-likelihood the same to 1e-3 (or
 1e-5 of it, where that is more), and acc and acc_norm of each question; these may differ where the
 harness's own two best log-likelihoods are closer than that. Means and standard errors are compared, too.
+Questions with an answer that has no ids of its own behind its context are left out: the harness stops at them.
 
 The shared folder has no SWAG, and arithmark is the binary's own: for the former stand the questions of
 tests/fixtures/suites, for the latter the harness is given the binary's questions. The questions of
@@ -89,6 +90,8 @@ class Judged:
     logs: list[float]
     acc: bool
     acc_norm: bool | None
+    # Whether an answer has no ids of its own: the harness stops there.
+    is_beyond: bool = False
 
 
 @dataclass
@@ -120,7 +123,7 @@ def in_the_hubs_form(suite: str, row: dict) -> dict:
     if suite == "boolq" and "label" not in row:
         return {
             "passage": row["passage"],
-            "question": row["query"],
+            "question": row["question"],
             "label": int(row["answer"]),
         }
     if suite == "lambada" and "text" not in row:
@@ -198,6 +201,8 @@ class Foreign(HFLM):
         """Lets the binary encode texts."""
         command = [str(self.binary), "tokenize", "--tokenizer", str(self.folder), "--jsonl"]
         fresh = sorted(set(texts) - self.known.keys())
+        if not fresh:
+            return
         text = "".join(json.dumps({"text": text}) + "\n" for text in fresh)
         done = subprocess.run(
             command, input=text.encode(), check=True, capture_output=True, timeout=TIMEOUT_SECONDS
@@ -212,12 +217,16 @@ class Foreign(HFLM):
         begin = self.begins_with if add_special_tokens is None else []
         return begin + self.known[string]
 
-    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list:
-        """Learns the texts first."""
+    def learn_requests(self, requests: list) -> None:
+        """Learns all texts that these need."""
         texts = []
         for context, continuation in (request.args for request in requests):
             texts += [continuation, context + continuation, context.rstrip()]
         self.learn([text for text in texts if text])
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list:
+        """Learns the texts first."""
+        self.learn_requests(requests)
         return super().loglikelihood(requests, disable_tqdm)
 
 
@@ -297,7 +306,8 @@ def judged(row: dict) -> Judged:
 
     pairs = zip(each(row["contexts"]), each(row["continuations"]), strict=True)
     requests = [list(pair) for pair in pairs]
-    return Judged(requests, row["log_likelihoods"], row["acc"], row.get("acc_norm"))
+    beyond = row["encoded_alone"] > 0
+    return Judged(requests, row["log_likelihoods"], row["acc"], row.get("acc_norm"), beyond)
 
 
 # ---- comparison ------------------------------------------------------------------------------
@@ -319,8 +329,8 @@ def is_tie(question: Judged) -> bool:
     return False
 
 
-def compare(name: str, ours: Side, theirs: Side) -> bool:
-    """Prints what differs; whether all is well."""
+def compare(name: str, ours: Side, theirs: Side, left: int) -> bool:
+    """Prints what differs; whether all is well. So many questions of the binary's were left out."""
     if len(ours.questions) != len(theirs.questions):
         print(f"{name}: {len(ours.questions)} and {len(theirs.questions)}", file=sys.stderr)
         return False
@@ -336,15 +346,16 @@ def compare(name: str, ours: Side, theirs: Side) -> bool:
             wrong += 1
             if wrong <= 3:
                 print(f"{name}, question {place}: {own}, the harness {other}", file=sys.stderr)
-    means = ties > 0 or all(
+    means = ties + left > 0 or all(
         math.isclose(value, theirs.means[key][0], rel_tol=1e-4)
         and (theirs.means[key][1] is None or math.isclose(error, theirs.means[key][1], rel_tol=1e-9))
         for key, (value, error) in ours.means.items()
     )
     same = ours.means.keys() == theirs.means.keys() and (means or ARITHMARK in name)
+    beyond = f", {left} left out" if left else ""
     shown = ", ".join(f"{key} {value[0]:.4f}" for key, value in theirs.means.items())
     print(
-        f"{name}: {len(ours.questions)} questions, {wrong} differ, {ties} ties, log-likelihoods at "
+        f"{name}: {len(ours.questions)} questions{beyond}, {wrong} differ, {ties} ties, log-likelihoods at "
         f"most {most:.1e} apart; {shown}{'' if same else '; OTHER MEANS'}",
         flush=True,
     )
@@ -389,10 +400,14 @@ class Bench:
         good, theirs = True, {}
         for suite in suites:
             rows = sums(out / suite) if suite == ARITHMARK else data[suite]
-            rows = rows[: 3 * self.options.limit]
-            theirs[suite] = by_harness(self.model, task(suite, rows, folder / suite))
-            ours[suite].questions = ours[suite].questions[: len(rows)]
-            good &= compare(f"{self.name}, {suite} ({label})", ours[suite], theirs[suite])
+            pairs = zip(rows[: 3 * self.options.limit], ours[suite].questions, strict=False)
+            kept = [(row, question) for row, question in pairs if not question.is_beyond]
+            theirs[suite] = by_harness(
+                self.model, task(suite, [row for row, _ in kept], folder / suite)
+            )
+            left = len(ours[suite].questions) - len(kept)
+            ours[suite].questions = [question for _, question in kept]
+            good &= compare(f"{self.name}, {suite} ({label})", ours[suite], theirs[suite], left)
         return good, theirs
 
 

@@ -9,7 +9,7 @@
 #   4. greedy ids of every method against plain decoding, 50 prompts on each of ten pairs, and the other
 #      Rust tests that read fixtures
 #   5. `spec bench` against transformers' generate
-#   6. `spec eval` against lm-evaluation-harness, sentence by sentence
+#   6. `spec eval` against lm-evaluation-harness, sentence by sentence and question by question
 #   7. GGUF and safetensors as they are exported, and GGUF and llama2.c as they are imported, against
 #      llama.cpp and transformers; llama.cpp is built once, for some minutes, where `make bench-speed` has
 #      it (LLAMA names another folder)
@@ -88,7 +88,8 @@ decoding() {
 
 evaluation() {
   cargo build --release --locked --bin spec &&
-    "$python" "$here/compare_eval.py" --shared "$shared" --binary build/release/spec
+    "$python" "$here/compare_eval.py" --shared "$shared" --binary build/release/spec &&
+    "$python" "$here/compare_suites.py" --shared "$shared" --binary build/release/spec
 }
 
 gguf() {

@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use draft::model::{Passage, Score, Texts, score_alone};
-use draft::{Model, ModelError, Wanted};
+use draft::{Compute, Engine, Model, ModelError, Wanted};
 use support::checkpoints::{gated_config, tiny_config, write_formula};
 use support::shared::compute;
 
@@ -66,6 +66,45 @@ fn a_text_that_the_model_would_write_is_greedy() {
     assert_eq!(many[..2], [true, false]);
     let alone = passages.map(|passage| score_alone(&mut *model.network, &passage).unwrap());
     assert_eq!(greedy(alone.to_vec()), many);
+}
+
+/// Texts of which many begin alike, some are the beginning of another, and some come twice.
+#[test]
+fn the_engine_gives_each_text_the_bits_that_it_has_alone() {
+    for window in [None, Some(6)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = tiny_config(ROWS);
+        if let Some(window) = window {
+            config["model_type"] = "mistral".into();
+            config["architectures"] = serde_json::json!(["MistralForCausalLM"]);
+            config["sliding_window"] = window.into();
+        }
+        write_formula(folder.path(), &config, 5);
+        let texts: Vec<(Vec<u32>, usize)> = (0..60)
+            .map(|number| {
+                let shared = text(number % 3, 4 + 7 * (number % 4));
+                let own = text(number % 11, 1 + number % 17);
+                let scored = 1 + number % (own.len() + 3);
+                ([shared, own].concat(), scored)
+            })
+            .collect();
+        let passages: Vec<Passage<'_>> =
+            texts.iter().map(|(ids, scored)| Passage::new(ids, *scored)).collect();
+        let mut model = Model::load(folder.path(), Compute::CPU).unwrap();
+        let many = model.network.score(&passages).unwrap();
+        assert_eq!(model.network.length(), 0);
+        let libtorch = Compute { engine: Engine::Libtorch, ..Compute::CPU };
+        let mut other = Model::load(folder.path(), libtorch).unwrap();
+        for (passage, score) in passages.iter().zip(&many) {
+            assert_eq!(model.network.score(&[*passage]).unwrap(), [*score]);
+            let expected = score_alone(&mut *other.network, passage).unwrap();
+            assert!((score.log_likelihood - expected.log_likelihood).abs() < 1e-4, "{score:?}");
+            assert_eq!(score.greedy, expected.greedy);
+        }
+        let long = text(1, 66);
+        let error = model.network.score(&[Passage::new(&long, 3)]).unwrap_err();
+        assert!(matches!(error, ModelError::Context { wanted: 65, context: 64 }), "{error}");
+    }
 }
 
 #[test]

@@ -1,17 +1,8 @@
-//! Passages that begin alike, as they are read: what they share once, and what follows it for each. One
-//! behind the other in one cache, none of which sees another. Knows ids and places; runs no pass.
+//! Passages that begin alike, as they are read: a trie, in which what they share stands once. All stand one
+//! behind the other in one cache, and each sees its own beginning only. Knows ids and places; runs no pass.
 
-use std::ops::Range;
-
-use super::plan::{Seen, row, tree};
+use super::plan::Seen;
 use crate::model::Passage;
-
-/// Passages share a beginning of this many ids or more, or none.
-const SHORTEST: usize = 2;
-
-/// Ids of passages that share their beginning, at most: what stands between it and the last of them is
-/// looked at in vain.
-const LONGEST: usize = 1 << 10;
 
 /// A score that is asked for: of an id behind a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,76 +17,48 @@ pub(super) struct Asked {
 pub(super) struct Forest {
     pub(super) ids: Vec<u32>,
     pub(super) seen: Vec<Seen>,
-    /// By row.
     pub(super) asked: Vec<Asked>,
+    /// Where the ids of the latest passage stand.
+    path: Vec<usize>,
 }
 
-/// Passages side by side whose beginnings are shared, and how many ids that is.
-pub(super) fn groups(passages: &[Passage<'_>]) -> Vec<(Range<usize>, usize)> {
-    let mut groups: Vec<(Range<usize>, usize)> = Vec::new();
-    let mut size = 0;
-    for (index, passage) in passages.iter().enumerate() {
-        let read = passage.read();
-        if let Some((range, shared)) = groups.last_mut() {
-            let common = alike(&passages[range.start].read()[..*shared], read);
-            // What is spared grows, though the others now share no more than this one does.
-            let is_worth = range.len() * common > (range.len() - 1) * *shared;
-            if common >= SHORTEST && is_worth && size + read.len() <= LONGEST {
-                (range.end, *shared) = (index + 1, common);
-                size += read.len();
-                continue;
-            }
-        }
-        groups.push((index..index + 1, read.len()));
-        size = read.len();
-    }
-    groups
-}
-
-fn alike(one: &[u32], other: &[u32]) -> usize {
-    one.iter().zip(other).take_while(|(one, other)| one == other).count()
+/// The order in which passages share most: that of their ids.
+pub(super) fn order(passages: &[Passage<'_>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..passages.len()).collect();
+    order.sort_by_key(|&index| passages[index].read());
+    order
 }
 
 impl Forest {
-    /// Adds passages that share so many ids. `window`: how many places back an id sees.
-    pub(super) fn add(
-        &mut self,
-        passages: &[Passage<'_>],
-        (range, shared): (Range<usize>, usize),
-        window: Option<usize>,
-    ) {
-        let first = self.ids.len();
-        self.ids.extend_from_slice(&passages[range.start].read()[..shared]);
-        self.seen.extend(row(0, shared, window).into_iter().map(|seen| seen.further(first)));
-        let (mut parents, mut asked) = (Vec::new(), Vec::new());
-        for index in range {
-            let (read, scored) = (passages[index].read(), passages[index].scored());
-            // Where the ids behind the shared ones begin.
-            let own = first + shared + parents.len();
-            let places = (read.len() - scored.len()..read.len()).zip(scored);
-            asked.extend(places.map(|(place, &id)| {
-                let row = if place < shared { first + place } else { own + place - shared };
-                Asked { row, id, passage: index }
-            }));
-            let rest = &read[shared..];
-            self.ids.extend_from_slice(rest);
-            let node = parents.len();
-            parents.extend(
-                (0..rest.len()).map(|depth| (node + depth).checked_sub(1).filter(|_| depth > 0)),
-            );
+    /// Adds a passage, of which what the one before shares with it is there already. `window`: how many
+    /// places back an id sees.
+    pub(super) fn add(&mut self, index: usize, passage: &Passage<'_>, window: Option<usize>) {
+        let (read, scored) = (passage.read(), passage.scored());
+        let known = self.path.iter().zip(read);
+        let shared = known.take_while(|&(&place, &id)| self.ids[place] == id).count();
+        self.path.truncate(shared);
+        for (position, &id) in read.iter().enumerate().skip(shared) {
+            self.path.push(self.ids.len());
+            self.ids.push(id);
+            let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
+            self.seen.push(seen(position, &self.path[first..]));
         }
-        let branches = tree(shared, parents.len(), &parents, window);
-        self.seen.extend(branches.into_iter().map(|seen| seen.further(first)));
-        asked.sort_by_key(|own: &Asked| own.row);
-        self.asked.extend(asked);
+        let rows = self.path[read.len() - scored.len()..].iter().zip(scored);
+        self.asked.extend(rows.map(|(&row, &id)| Asked { row, id, passage: index }));
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.ids.clear();
-        self.seen.clear();
-        self.asked.clear();
+        *self = Self::default();
     }
+}
+
+/// What an id at the end of a path sees: the beginning of the path that stands side by side, and the rest.
+fn seen(position: usize, path: &[usize]) -> Seen {
+    let first = path[0];
+    let side_by_side = path.iter().enumerate().take_while(|&(step, &place)| place == first + step);
+    let count = side_by_side.count();
+    Seen { position, first, until: first + count, nodes: path[count..].to_vec() }
 }
 
 #[cfg(test)]
@@ -110,6 +73,14 @@ mod tests {
         places.map(|place| forest.ids[place]).collect()
     }
 
+    fn of(passages: &[Passage<'_>], window: Option<usize>) -> Forest {
+        let mut forest = Forest::default();
+        for index in order(passages) {
+            forest.add(index, &passages[index], window);
+        }
+        forest
+    }
+
     proptest! {
         #[test]
         fn every_score_stands_behind_its_own_text(
@@ -121,12 +92,8 @@ mod tests {
                 .iter()
                 .map(|(ids, scored)| Passage::new(ids, (*scored).min(ids.len() - 1)))
                 .collect();
-            let mut forest = Forest::default();
-            for group in groups(&passages) {
-                forest.add(&passages, group, window);
-            }
+            let forest = of(&passages, window);
             prop_assert_eq!(forest.ids.len(), forest.seen.len());
-            prop_assert!(forest.asked.is_sorted_by_key(|own| own.row));
             let mut scored = vec![0; passages.len()];
             for asked in &forest.asked {
                 let passage = &passages[asked.passage];
@@ -139,6 +106,11 @@ mod tests {
             }
             let wanted: Vec<usize> = passages.iter().map(|own| own.scored().len()).collect();
             prop_assert_eq!(scored, wanted);
+            let mut beginnings = std::collections::HashSet::new();
+            for passage in &passages {
+                beginnings.extend((1..=passage.read().len()).map(|end| &passage.read()[..end]));
+            }
+            prop_assert_eq!(forest.ids.len(), beginnings.len(), "each beginning once");
         }
     }
 
@@ -146,12 +118,9 @@ mod tests {
     fn a_shared_context_is_read_once() {
         let ids: Vec<Vec<u32>> =
             [[1, 2], [3, 4], [1, 5]].map(|end| [&[9, 8, 7, 6, 5][..], &end].concat()).into();
-        let other = [8u32, 8, 8];
-        let mut passages: Vec<_> = ids.iter().map(|ids| Passage::new(ids, 2)).collect();
-        passages.push(Passage::new(&other, 1));
-        assert_eq!(groups(&passages), [(0..3, 5), (3..4, 2)]);
-        let mut forest = Forest::default();
-        forest.add(&passages, (0..3, 5), None);
-        assert_eq!(forest.ids, [9, 8, 7, 6, 5, 1, 3, 1]);
+        let passages: Vec<_> = ids.iter().map(|ids| Passage::new(ids, 2)).collect();
+        let forest = of(&passages, None);
+        assert_eq!(forest.ids, [9, 8, 7, 6, 5, 1, 3]);
+        assert_eq!((forest.seen[5].nodes.len(), &forest.seen[6].nodes[..]), (0, &[6][..]));
     }
 }

@@ -17,14 +17,6 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The same where the text does not begin at the first cached place but further on.
-    pub(super) fn further(mut self, by: usize) -> Self {
-        self.first += by;
-        self.until += by;
-        self.nodes.iter_mut().for_each(|node| *node += by);
-        self
-    }
-
     /// Behind the last place that it sees.
     pub(super) fn end(&self) -> usize {
         self.nodes.last().map_or(self.until, |node| node + 1)

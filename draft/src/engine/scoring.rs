@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::decoder::{Part, Pass, Room};
-use super::forest::{Asked, Forest, groups};
+use super::forest::{Asked, Forest, order};
 use super::isa::Work;
 use super::lanes::Lanes;
 use super::maths::{exp, largest, sum};
@@ -17,11 +17,12 @@ use crate::error::ModelError;
 use crate::language_model::LanguageModel;
 use crate::model::{Passage, Score, check_passage};
 
-/// Ids that are in the cache at once, unless passages that begin alike are more.
-const FOREST: usize = 512;
+/// Ids that are in the cache at once, about: the more there are, the more is shared, and the farther the
+/// beginning of a passage may stand from its end, between which attention looks at every place.
+const FOREST: usize = 256;
 
 /// Rows of a pass, at most.
-const ROWS: usize = 256;
+const ROWS: usize = 384;
 
 /// Logits that are held at once, at most.
 const LOGITS: usize = 1 << 21;
@@ -43,8 +44,8 @@ impl Native {
         self.truncate(0);
         let mut scores = vec![Score { log_likelihood: 0.0, greedy: true }; passages.len()];
         let mut forest = Forest::default();
-        for group in groups(passages) {
-            forest.add(passages, group, self.window);
+        for index in order(passages) {
+            forest.add(index, &passages[index], self.window);
             if forest.ids.len() >= FOREST {
                 self.read(&mut forest, &mut scores);
             }
@@ -57,6 +58,7 @@ impl Native {
     fn read(&mut self, forest: &mut Forest, scores: &mut [Score]) {
         self.cache.reserve(forest.ids.len());
         self.reserve_places(forest.seen.iter().map(|seen| seen.position + 1).max().unwrap_or(0));
+        forest.asked.sort_by_key(|own| own.row);
         let mut asked = &forest.asked[..];
         for (piece, ids) in forest.ids.chunks(ROWS).enumerate() {
             let first = piece * ROWS;

@@ -70,8 +70,8 @@ enum Command {
     CompareText(Box<compare_text::Args>),
     /// Serve a page with all modes, and speculative decoding shown live.
     Demo(Box<demo::Args>),
-    /// Evaluate one model (perplexity and bits per byte of text, or BLiMP), or check that a pair is
-    /// lossless.
+    /// Evaluate one model (perplexity and bits per byte of text, BLiMP, suites of questions, sums), or
+    /// check that a pair is lossless.
     Eval(Box<eval::Args>),
     /// Write a model's card for the Hub from runs of train, distill, eval and bench.
     Card(card::Args),

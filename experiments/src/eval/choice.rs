@@ -35,6 +35,8 @@ pub struct Answer {
     pub chosen_normed: Option<usize>,
     /// Whether the most probable one is right.
     pub correct: bool,
+    /// How many answers were encoded alone ([`Encoded::is_apart`]).
+    pub apart: usize,
 }
 
 /// Lets a model answer.
@@ -54,9 +56,11 @@ pub fn answer(
     let scores = scorer.score(&passages, &mut |count| bar.advance_by(count))?;
     bar.finish();
     let mut scored = scores.iter().zip(&passages);
+    let mut encoded = encoded.iter();
     let answers = questions.iter().map(|question| {
-        let own: Vec<(&Score, &Passage<'_>)> =
-            scored.by_ref().take(question.requests.len()).collect();
+        let count = question.requests.len();
+        let own: Vec<(&Score, &Passage<'_>)> = scored.by_ref().take(count).collect();
+        let apart = encoded.by_ref().take(count).filter(|own| own.is_apart).count();
         let logs: Vec<f64> = own.iter().map(|(score, _)| score.log_likelihood).collect();
         let lengths = question.lengths.iter();
         let normed: Vec<f64> =
@@ -68,6 +72,7 @@ pub fn answer(
             chosen,
             chosen_normed: best(&normed),
             correct: chosen == question.gold,
+            apart,
         }
     });
     Ok(answers.collect())

@@ -39,6 +39,8 @@ struct Record<'a> {
     answer_norm: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acc_norm: Option<bool>,
+    /// How many answers were encoded alone, for they have no ids of their own behind the context.
+    encoded_alone: usize,
 }
 
 /// Questions to be asked, and what is counted.
@@ -101,6 +103,7 @@ impl Asked {
                 answers: item.count(),
                 acc: record.acc,
                 acc_norm: record.acc_norm,
+                encoded_alone: record.encoded_alone,
                 log_likelihood: answer.scores.first().map_or(0.0, |score| score.log_likelihood),
             });
             item.contexts.iter().chain(&item.continuations).for_each(|own| text.add(own));
@@ -138,6 +141,7 @@ impl Asked {
             acc: is_right,
             answer_norm: answer.chosen_normed,
             acc_norm: answer.chosen_normed.map(|chosen| chosen == item.gold),
+            encoded_alone: answer.apart,
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Request {
 pub struct Encoded {
     ids: Vec<u32>,
     scored: usize,
+    /// Whether the continuation was encoded alone, for it has no ids of its own behind the context.
+    pub is_apart: bool,
 }
 
 impl Encoded {
@@ -62,14 +64,23 @@ impl<'a> Encoder<'a> {
 
     /// Encodes a request. White space that ends the context is moved to the continuation. The context is
     /// encoded alone, and both are as one text: what this has behind as many ids is scored behind the
-    /// context's own. What is too long loses ids on the left.
+    /// context's own. Where that is nothing, for the vocabulary has a token over the seam, and the harness would
+    /// stop, the continuation is encoded alone. What is too long loses ids on the left.
     pub fn encode(&self, request: &Request) -> Result<Encoded> {
         let Request { context, continuation } = request;
-        let (mut ids, scored) = if context.is_empty() {
+        let (mut ids, mut scored) = if context.is_empty() {
             self.alone(continuation)?
         } else {
             self.pair(context, continuation)?
         };
+        let is_apart = scored == 0 && !ids.is_empty() && !context.is_empty();
+        if is_apart {
+            let trimmed = context.trim_end_matches(is_space).len();
+            let own = [&context[trimmed..], continuation].concat();
+            let own = self.tokenizer.encode_reference(&own, false)?;
+            ids.extend_from_slice(&own);
+            scored = own.len();
+        }
         if scored == 0 || scored == ids.len() {
             bail!("the tokenizer makes no id to score of `{continuation}` behind `{context}`");
         }
@@ -81,7 +92,7 @@ impl<'a> Encoder<'a> {
             );
         }
         ids.drain(..ids.len().saturating_sub(self.context + 1));
-        Ok(Encoded { ids, scored })
+        Ok(Encoded { ids, scored, is_apart })
     }
 
     fn alone(&self, continuation: &str) -> Result<(Vec<u32>, usize)> {
@@ -128,17 +139,20 @@ mod tests {
     fn an_empty_context_is_the_start() {
         let tokenizer = tokenizer();
         let found = encoded(&tokenizer, "", " ab").unwrap();
-        assert_eq!(found, Encoded { ids: vec![9, 3, 1], scored: 2 });
+        assert_eq!(found, Encoded { ids: vec![9, 3, 1], scored: 2, is_apart: false });
         let encoder = Encoder { tokenizer: &tokenizer, start: 3, context: 5 };
         let request = Request { context: String::new(), continuation: " ab".into() };
-        assert_eq!(encoder.encode(&request).unwrap(), Encoded { ids: vec![3, 1], scored: 1 });
+        assert_eq!(
+            encoder.encode(&request).unwrap(),
+            Encoded { ids: vec![3, 1], scored: 1, is_apart: false }
+        );
     }
 
     #[test]
     fn white_space_behind_the_context_goes_to_the_continuation() {
         let mut tokenizer = tokenizer();
         tokenizer.set_prefix(vec![7]);
-        let expected = Encoded { ids: vec![7, 1, 3, 1], scored: 2 };
+        let expected = Encoded { ids: vec![7, 1, 3, 1], scored: 2, is_apart: false };
         assert_eq!(encoded(&tokenizer, "b ", "ab").unwrap(), expected);
         assert_eq!(encoded(&tokenizer, "b", " ab").unwrap(), expected);
     }
@@ -147,15 +161,22 @@ mod tests {
     fn the_context_has_the_ids_that_it_has_alone() {
         // As one text `b`, `ab`, ` `, `b`.
         let found = encoded(&tokenizer(), "ba", "b b").unwrap();
-        assert_eq!(found, Encoded { ids: vec![1, 0, 2, 1], scored: 2 });
-        assert!(encoded(&tokenizer(), "a", "b").is_err(), "one id, which the context has");
+        assert_eq!(found, Encoded { ids: vec![1, 0, 2, 1], scored: 2, is_apart: false });
+    }
+
+    #[test]
+    fn a_continuation_within_one_token_is_encoded_alone() {
+        let found = encoded(&tokenizer(), "ba", "b").unwrap();
+        assert_eq!(found, Encoded { ids: vec![1, 0, 1], scored: 1, is_apart: true });
+        let found = encoded(&tokenizer(), "b ", "a").unwrap();
+        assert_eq!(found, Encoded { ids: vec![1, 3], scored: 1, is_apart: false });
     }
 
     #[test]
     fn what_is_too_long_loses_its_left() {
         let tokenizer = tokenizer();
         let found = encoded(&tokenizer, "bbbbbbb", " b").unwrap();
-        assert_eq!(found, Encoded { ids: vec![1, 1, 1, 1, 2, 1], scored: 2 });
+        assert_eq!(found, Encoded { ids: vec![1, 1, 1, 1, 2, 1], scored: 2, is_apart: false });
         let message = encoded(&tokenizer, "b", "bbbbbb").unwrap_err().to_string();
         assert!(message.contains("6 ids") && message.contains("context of 5"), "{message}");
         assert!(encoded(&tokenizer, "b", "").is_err() && encoded(&tokenizer, "", "").is_err());

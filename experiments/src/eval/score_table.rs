@@ -26,6 +26,8 @@ pub struct Outcome {
     pub acc: bool,
     /// Whether it is right where log-likelihoods are divided by characters.
     pub acc_norm: Option<bool>,
+    /// Answers that were encoded alone.
+    pub encoded_alone: usize,
     /// Of the first answer.
     pub log_likelihood: f64,
 }
@@ -69,6 +71,9 @@ pub struct Figures {
     pub perplexity: Option<Figure>,
     /// The share that guessing gets; none where there is nothing to choose from.
     pub chance: Option<f64>,
+    /// Answers without ids of their own behind their contexts, which were encoded alone; the harness would
+    /// stop at them.
+    pub encoded_alone: usize,
     /// Parts, in the order of the questions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
@@ -92,6 +97,7 @@ impl Figures {
             acc_norm: normed.map(|normed| Figure::share(tally(normed))),
             perplexity: (measure == Measure::Word).then(|| Figure::perplexity(&logs, seed)),
             chance: (measure != Measure::Word).then(|| chances.sum::<f64>() / count),
+            encoded_alone: outcomes.iter().map(|own| own.encoded_alone).sum(),
             groups: groups.into_iter().map(Group::from).collect(),
         }
     }
@@ -225,6 +231,12 @@ impl Figures {
         if let Some(chance) = self.chance {
             lines.extend([String::new(), format!("Guessing gets {:.2} %.", 100.0 * chance)]);
         }
+        if self.encoded_alone > 0 {
+            let count = whole(self.encoded_alone as u64);
+            let text =
+                "answers have no ids of their own behind their contexts, and were encoded alone.";
+            lines.extend([String::new(), format!("{count} {text}")]);
+        }
         lines
     }
 }
@@ -234,7 +246,7 @@ mod tests {
     use super::*;
 
     fn outcome(group: Option<&'static str>, acc: bool, log_likelihood: f64) -> Outcome {
-        Outcome { group, answers: 4, acc, acc_norm: Some(!acc), log_likelihood }
+        Outcome { group, answers: 4, acc, acc_norm: Some(!acc), encoded_alone: 0, log_likelihood }
     }
 
     #[test]

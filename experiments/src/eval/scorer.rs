@@ -1,6 +1,6 @@
-//! The one place that scores: passages of any suite, many at once. This project's own engine reads them in
-//! their order, what passages side by side have in common once; libtorch by length, longest first. Knows a
-//! model and passages; where these come from and what scores mean is the suites'.
+//! The one place that scores: passages of any suite, many at once. This project's own engine is given
+//! portions of them and reads what they have in common once; libtorch reads them by length, longest first.
+//! Knows a model and passages; where these come from and what scores mean is the suites'.
 
 use std::time::Instant;
 
@@ -16,8 +16,9 @@ use crate::source::Described;
 /// long as each other.
 const PASS: (usize, usize) = (1 << 10, 1 << 16);
 
-/// Ids of passages that a model which orders its passes itself is given at once.
-const PORTION: usize = 1 << 14;
+/// Ids of passages that a model which orders its passes itself is given at once: it reads what they have in
+/// common once, and progress is shown between.
+const PORTION: usize = 1 << 15;
 
 /// A passage of fewer eighths of the longest of its pass waits for the next one.
 const FULL_EIGHTHS: usize = 7;

@@ -39,7 +39,6 @@ pub(super) static COPA: QuestionSuite = QuestionSuite {
 #[derive(Deserialize)]
 struct Reading {
     passage: String,
-    #[serde(alias = "query")]
     question: String,
     #[serde(alias = "answer")]
     label: Label,
