@@ -192,7 +192,9 @@ mod tests {
             let signs = |text: &str| text.matches(['+', '-', '*']).count();
             assert!(own.iter().all(|item| signs(&item.contexts[0]) == index + 1));
             let mut golds = [0; ANSWERS];
-            own.iter().for_each(|item| golds[item.gold] += 1);
+            for item in &own {
+                golds[item.gold] += 1;
+            }
             assert!(golds.iter().all(|&count| (45..110).contains(&count)), "{golds:?}");
         }
     }
