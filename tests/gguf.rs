@@ -259,6 +259,8 @@ fn damaged_files_are_named() {
         &changed(b"general.architecture", b"mamba", 12),
         &["architecture is `mamba`", "`llama`"],
     );
+    let many = changed(b"llama.block_count", &u32::MAX.to_le_bytes(), 4);
+    refused(&many, &["4294967295 layers", "tensors"]);
     let other = changed(b"llama.feed_forward_length", &96u32.to_le_bytes(), 4);
     refused(&other, &["ffn", "[64, 32]", "[96, 32]"]);
     assert_one_line(&import(&models.path("nowhere"), &out, &[]), &["nowhere", "cannot read"]);

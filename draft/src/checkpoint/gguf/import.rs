@@ -124,27 +124,39 @@ impl Rows for Llama {
     }
 }
 
-/// The `config.json` that a file's metadata amounts to.
-fn read_config(file: &File) -> Result<Json, String> {
+/// An error where a file's metadata asks for what a Llama does not have.
+fn check_kind(file: &File) -> Result<(), String> {
     let text = |key: &str| file.get(key).and_then(Value::as_text);
     let architecture = text("general.architecture").unwrap_or("none");
     if architecture != "llama" {
         return Err(format!("its architecture is `{architecture}`; `llama` is read"));
     }
+    let experts = file.get("llama.expert_count").and_then(Value::as_number);
+    if experts.is_some_and(|count| count > 0) {
+        return Err("it is a mixture of experts, which is not supported".to_owned());
+    }
+    let scale = file.get("llama.attention.scale").and_then(Value::as_float);
+    if scale.is_some_and(|scale| scale != 0.0) {
+        return Err("its metadata sets `llama.attention.scale`, which is not supported".to_owned());
+    }
+    Ok(())
+}
+
+/// The `config.json` that a file's metadata amounts to.
+fn read_config(file: &File) -> Result<Json, String> {
+    check_kind(file)?;
     let number = |key: &str| file.get(&format!("llama.{key}")).and_then(Value::as_number);
     let needed = |key: &str| {
         number(key).ok_or_else(|| format!("its metadata lacks the number `llama.{key}`"))
     };
-    if number("expert_count").is_some_and(|count| count > 0) {
-        return Err("it is a mixture of experts, which is not supported".to_owned());
-    }
     let float = |key: &str| file.get(&format!("llama.{key}")).and_then(Value::as_float);
-    for key in ["attention.scale", "logit_scale", "residual_scale", "embedding_scale"] {
-        if float(key).is_some_and(|scale| scale != 0.0 && scale != 1.0) {
-            return Err(format!("its metadata sets `llama.{key}`, which is not supported"));
-        }
-    }
     let (hidden, heads) = (needed("embedding_length")?, needed("attention.head_count")?);
+    let (layers, tensors) = (needed("block_count")?, file.names().count());
+    if layers > tensors {
+        return Err(format!(
+            "its metadata asks for {layers} layers, and it holds {tensors} tensors"
+        ));
+    }
     let head = number("attention.key_length").unwrap_or(hidden / heads.max(1));
     for key in ["attention.value_length", "rope.dimension_count"] {
         if let Some(other) = number(key).filter(|&other| other != head) {
@@ -157,7 +169,7 @@ fn read_config(file: &File) -> Result<Json, String> {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
         "vocab_size": rows.ok_or("it lacks the tensor `token_embd.weight`")?,
         "hidden_size": hidden, "intermediate_size": needed("feed_forward_length")?,
-        "num_hidden_layers": needed("block_count")?, "num_attention_heads": heads,
+        "num_hidden_layers": layers, "num_attention_heads": heads,
         "num_key_value_heads": number("attention.head_count_kv").unwrap_or(heads),
         "head_dim": head, "max_position_embeddings": needed("context_length")?,
         "rms_norm_eps": float("attention.layer_norm_rms_epsilon")
@@ -166,8 +178,8 @@ fn read_config(file: &File) -> Result<Json, String> {
         "attention_bias": has("blk.0.attn_q.bias"), "mlp_bias": has("blk.0.ffn_gate.bias"),
     });
     config["rope_parameters"] = rope(file, head)?;
-    for (key, own) in [("bos_token_id", "bos_token_id"), ("eos_token_id", "eos_token_id")] {
-        if let Some(id) = file.get(&format!("tokenizer.ggml.{own}")).and_then(Value::as_number) {
+    for key in ["bos_token_id", "eos_token_id"] {
+        if let Some(id) = file.get(&format!("tokenizer.ggml.{key}")).and_then(Value::as_number) {
             config[key] = id.into();
         }
     }

@@ -120,7 +120,8 @@ impl File {
                 format!("rows of the tensor `{name}` are no whole blocks of {}", element.name())
             })?;
             let rows = place.shape.iter().rev().skip(1).try_fold(1usize, |a, &b| a.checked_mul(b));
-            let end = rows.and_then(|rows| rows.checked_mul(row)?.checked_add(place.start));
+            // A row at least, so that none is longer than the file.
+            let end = rows.and_then(|rows| rows.max(1).checked_mul(row)?.checked_add(place.start));
             if end.is_none_or(|end| end > self.map.len()) {
                 return Err(format!(
                     "it ends after {} bytes, inside the tensor `{name}`; fetch it again",
@@ -164,7 +165,8 @@ fn header(bytes: &[u8]) -> Result<Header, String> {
     }
     let alignment = metadata.get("general.alignment").and_then(Value::as_number);
     let alignment = alignment.unwrap_or(ALIGNMENT as usize).max(1);
-    let data = cursor.at().next_multiple_of(alignment);
+    let data = cursor.at().checked_next_multiple_of(alignment);
+    let data = data.ok_or_else(|| format!("its data would be aligned to {alignment} bytes"))?;
     for (name, place) in &mut places {
         place.start = place
             .start
