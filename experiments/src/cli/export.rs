@@ -96,13 +96,12 @@ impl Args {
         let located = self.source.open().locate(&self.model);
         let folder =
             located.with_context(|| format!("cannot use the model `{}`", self.model))?.folder;
-        match form {
-            Form::Safetensors(stored) => {
-                safetensors(&folder, &self.out, Target { stored, shard })?;
-            }
+        let size = match form {
+            Form::Safetensors(stored) => safetensors(&folder, &self.out, Target { stored, shard })?,
             Form::Onnx(numbers) => onnx(&folder, &self.out, numbers, shard as u64)?,
             Form::Gguf(element) => self.gguf(&folder, element, printer)?,
-        }
+        };
+        printer.say(&format!("{} of weights", HumanBytes(size)));
         self.tell(&folder, printer)?;
         Ok(printer.data(&self.out.display().to_string())?)
     }
@@ -115,13 +114,13 @@ impl Args {
         })
     }
 
-    fn gguf(&self, folder: &Path, element: Element, printer: &Printer) -> Result<()> {
+    fn gguf(&self, folder: &Path, element: Element, printer: &Printer) -> Result<u64> {
         let wanted = Wanted { name: &self.model, element, ids_only: self.ids_only };
         let written = gguf(folder, &self.out, wanted)?;
         if let Some(caveat) = written.caveat {
             printer.say(&format!("note: {caveat}"));
         }
-        Ok(())
+        Ok(written.bytes)
     }
 
     /// Says what was written, and of whole numbers what they cost the weights.

@@ -37,8 +37,8 @@ pub struct Target {
     pub shard: usize,
 }
 
-/// Writes the model of a folder into a new folder.
-pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<()> {
+/// Writes the model of a folder into a new folder. Gives the bytes of its weights' files.
+pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<u64> {
     if out.exists() {
         bail!("{} is there already; name another folder with --out", out.display());
     }
@@ -46,10 +46,13 @@ pub fn safetensors(from: &Path, out: &Path, target: Target) -> Result<()> {
     let tensors = config.shape.tensors();
     let checkpoint = Checkpoint::open(from, &tensors)?;
     let folder = NewFolder::begin(out)?;
-    checkpoint.write(&folder.draft(), &tensors, (target.stored, target.shard))?;
+    let draft = folder.draft();
+    checkpoint.write(&draft, &tensors, (target.stored, target.shard))?;
     write_config(from, &folder, target.stored)?;
     copy_files(from, &folder)?;
-    folder.finish()
+    let size = weights(&draft)?;
+    folder.finish()?;
+    Ok(size)
 }
 
 /// Copies what is taken as it is.
@@ -85,17 +88,28 @@ fn write_config(from: &Path, to: &NewFolder, stored: StoredAs) -> Result<()> {
     to.write("config.json", text.as_bytes())
 }
 
-/// Names and bytes of a folder's files, in the order of names, or those of a file.
-pub fn files(folder: &Path) -> Result<Vec<(String, u64)>> {
-    let mut files = Vec::new();
-    if folder.is_file() {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(vec![(name, folder.metadata()?.len())]);
-    }
+fn weights(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        files.push((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()));
+        if entry.path().extension().is_some_and(|end| end == "safetensors") {
+            sum += entry.metadata()?.len();
+        }
     }
+    Ok(sum)
+}
+
+/// Names and bytes of the files that were written: those of a folder in the order of names, or one.
+pub fn files(out: &Path) -> Result<Vec<(String, u64)>> {
+    let named = |path: &Path| -> Result<(String, u64)> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, path.metadata()?.len()))
+    };
+    if !out.is_dir() {
+        return Ok(vec![named(out)?]);
+    }
+    let entries = std::fs::read_dir(out)?;
+    let mut files = entries.map(|entry| named(&entry?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
     Ok(files)
 }

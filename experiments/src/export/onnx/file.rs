@@ -29,13 +29,13 @@ const SMALL: u64 = 1024;
 const PAGE: u64 = 4096;
 
 /// Writes a graph into a folder, with weights in its own file where they have no more than `limit`
-/// bytes.
+/// bytes. Gives how many they have.
 pub(super) fn write(
     graph: Builder,
     checkpoint: &Checkpoint,
     folder: &NewFolder,
     limit: u64,
-) -> Result<()> {
+) -> Result<u64> {
     let total: u64 = graph.initialisers.iter().map(Initialiser::size).sum();
     let mut tensors = Vec::with_capacity(graph.initialisers.len());
     let mut beside = if total > limit.min(LIMIT) { Some(Beside::begin(folder)?) } else { None };
@@ -59,7 +59,8 @@ pub(super) fn write(
         graph: Some(graph.finish("decoder", tensors)),
         opset_import: vec![operators],
     };
-    folder.write(MODEL, &model.encode_to_vec())
+    folder.write(MODEL, &model.encode_to_vec())?;
+    Ok(total)
 }
 
 /// The file of weights on its way.

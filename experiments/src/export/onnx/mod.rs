@@ -22,17 +22,19 @@ use crate::new_folder::NewFolder;
 pub use file::{DATA, MODEL};
 pub use graph::Numbers;
 
-/// Writes the model of a folder into a new folder. More than `limit` bytes of weights, or than a
+/// Writes the model of a folder into a new folder, and gives the bytes of its weights. More than `limit` bytes of weights, or than a
 /// message holds, are in a file beside the graph.
-pub fn onnx(from: &Path, out: &Path, numbers: Numbers, limit: u64) -> Result<()> {
+pub fn onnx(from: &Path, out: &Path, numbers: Numbers, limit: u64) -> Result<u64> {
     NewFolder::check_free(out)?;
     let config = ModelConfig::read(from)?;
     let checkpoint = Checkpoint::open(from, &config.shape.tensors())?;
     let folder = NewFolder::begin(out)?;
-    file::write(decoder::graph(&config.shape, numbers), &checkpoint, &folder, limit)?;
+    let graph = decoder::graph(&config.shape, numbers);
+    let size = file::write(graph, &checkpoint, &folder, limit)?;
     // What is computed with; that matrices are in whole numbers is the graph's own affair.
     let dtype = if numbers == Numbers::Fp16 { StoredAs::Fp16 } else { StoredAs::Fp32 };
     write_config(from, &folder, dtype)?;
     copy_files(from, &folder)?;
-    folder.finish()
+    folder.finish()?;
+    Ok(size)
 }
