@@ -261,6 +261,8 @@ fn refuse(runs: &Runs) {
     );
     fs::write(format!("{empty}/report.json"), "{\"kind\": \"speed\"}").unwrap();
     assert_one_line(&runs.card(&["empty"], &[]), &["report.json", "`speed`"]);
+    fs::write(format!("{empty}/report.json"), "{\"kind\": \"report\", \"schema\": 1}").unwrap();
+    assert_one_line(&runs.card(&["empty"], &[]), &["schema 1", "run the bench again"]);
     fs::write(format!("{empty}/report.json"), "{").unwrap();
     assert_one_line(&runs.card(&["empty"], &[]), &["cannot read", "report.json"]);
     let other = runs.path("draft");

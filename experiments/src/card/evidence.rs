@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::training::Training;
-use crate::bench::record::{ModelInfo, Report};
+use crate::bench::record::{ModelInfo, Report, SCHEMA};
 
 /// A run.
 #[derive(Debug)]
@@ -87,7 +87,16 @@ fn read_report(path: &Path) -> Result<Evidence> {
     let text = fs::read_to_string(path).with_context(cannot)?;
     let report: Value = serde_json::from_str(&text).with_context(cannot)?;
     match report["kind"].as_str() {
-        Some("report") => Ok(Evidence::Bench(serde_json::from_str(&text).with_context(cannot)?)),
+        Some("report") => {
+            let schema = report["schema"].as_u64().unwrap_or_default();
+            if schema != u64::from(SCHEMA) {
+                bail!(
+                    "{} has schema {schema}, and this program reads {SCHEMA}; run the bench again",
+                    path.display()
+                );
+            }
+            Ok(Evidence::Bench(serde_json::from_str(&text).with_context(cannot)?))
+        }
         Some("evaluation") => {
             let model = report.pointer("/header/model").cloned().unwrap_or_default();
             let model = serde_json::from_value(model).with_context(cannot)?;

@@ -173,11 +173,13 @@ fn usage(out: &mut String, card: &Card) {
 fn limits(out: &mut String, card: &Card) {
     let mut lines = Vec::new();
     let has = |part: &str| card.measured.iter().any(|own| own.name.contains(part));
+    let is_compared = card.of(Evidence::training).any(|(_, own)| own.comparison.is_some());
+    let is_benched = card.of(Evidence::bench).next().is_some();
     let missing = [
         ("training", card.of(Evidence::training).next().is_none()),
         ("bits per byte of text", !has("bits per byte")),
         ("accuracy on a suite of questions or pairs", !has("accuracy")),
-        ("acceptance by a target", card.of(Evidence::bench).next().is_none()),
+        ("acceptance by a target", !is_benched && !is_compared),
         ("losslessness of a pair", card.of(Evidence::lossless).next().is_none()),
     ];
     for (what, _) in missing.iter().filter(|(_, is_missing)| *is_missing) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::train::curves;
 use crate::train::metrics::{Evaluated, Record, Step};
 use crate::train::recipe::Recipe;
 
@@ -47,10 +48,18 @@ impl Training {
         };
         let recipe: Recipe = toml::from_str(&text("recipe.toml")?)
             .with_context(|| format!("{} holds no recipe", folder.join("recipe.toml").display()))?;
+        let damaged = || format!("{} is damaged", folder.join("metrics.jsonl").display());
+        let metrics = text("metrics.jsonl")?;
+        let records = metrics.lines().map(serde_json::from_str);
+        let records = records.collect::<Result<Vec<Record>, _>>().with_context(damaged)?;
+        // Where nobody kept the picture, it is drawn as the run would have drawn it.
+        let picture = match text("training_curves.svg") {
+            Ok(own) => Some(own),
+            Err(_) => curves::svg(&records, recipe.evaluation.log_every, &recipe.about)?,
+        };
         let (mut steps, mut evaluations) = (Vec::new(), Vec::new());
-        for line in text("metrics.jsonl")?.lines() {
-            let damaged = || format!("{} is damaged", folder.join("metrics.jsonl").display());
-            match serde_json::from_str(line).with_context(damaged)? {
+        for record in records {
+            match record {
                 Record::Step(step) => steps.push(step),
                 Record::Evaluated(found) => evaluations.push(found),
             }
@@ -62,7 +71,7 @@ impl Training {
             recipe,
             steps,
             evaluations,
-            picture: text("training_curves.svg").ok(),
+            picture,
             comparison: comparison.context("comparison.json is damaged")?,
         })
     }

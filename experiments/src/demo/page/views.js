@@ -8,8 +8,8 @@ function generation(panel, request) {
   return {
     piece(line) { text.append(line.text); },
     done(line) {
-      const rate = line.tokens / Math.max(line.seconds - line.prefill_seconds, 1e-9);
-      hint.textContent = `${line.tokens} tokens, ${figure(rate)} a second; ended by ${FINISH[line.finish]}. ${line.settings}.`;
+      const settings = line.settings.replace(/^s/, "S").replaceAll("(flag)", "(as typed)");
+      hint.textContent = `${line.tokens} tokens; ended by ${FINISH[line.finish]}. ${settings}.`;
     },
   };
 }
