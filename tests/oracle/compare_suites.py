@@ -400,12 +400,13 @@ class Bench:
         good, theirs = True, {}
         for suite in suites:
             rows = sums(out / suite) if suite == ARITHMARK else data[suite]
-            pairs = zip(rows[: 3 * self.options.limit], ours[suite].questions, strict=False)
-            kept = [(row, question) for row, question in pairs if not question.is_beyond]
+            asked = zip(rows[: 3 * self.options.limit], ours[suite].questions, strict=False)
+            asked = list(asked)
+            kept = [(row, question) for row, question in asked if not question.is_beyond]
             theirs[suite] = by_harness(
                 self.model, task(suite, [row for row, _ in kept], folder / suite)
             )
-            left = len(ours[suite].questions) - len(kept)
+            left = len(asked) - len(kept)
             ours[suite].questions = [question for _, question in kept]
             good &= compare(f"{self.name}, {suite} ({label})", ours[suite], theirs[suite], left)
         return good, theirs
@@ -470,9 +471,11 @@ def same_fixture(now: list[dict], known: list[dict]) -> bool:
         means = {name: tuple(value) for name, value in row["means"].items()}
         return Side([Judged(*part) for part in parts], means)
 
-    if [(row["model"], row["suite"]) for row in now] != [
-        (row["model"], row["suite"]) for row in known
-    ]:
+    def names(row: dict) -> tuple[str, str]:
+        return row["model"], row["suite"]
+
+    now, known = sorted(now, key=names), sorted(known, key=names)
+    if [*map(names, now)] != [*map(names, known)]:
         print("the fixture has other cases; write it anew with --write", file=sys.stderr)
         return False
     wrong = 0
