@@ -8,7 +8,7 @@ ifeq ($(LIBTORCH),)
 unexport LIBTORCH
 endif
 
-.PHONY: help build test check aarch64 fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed bench-eval clean libtorch nvrtc
+.PHONY: help build test check aarch64 fmt clippy doc deny notebook browser oracle gpu bench-train bench-peers bench-speed bench-eval bench-int8 clean libtorch nvrtc
 
 help:
 	@echo 'make build    set up libtorch and build what ./spec runs'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench-train  tokens a second of training beside PyTorch (benchmarks/train.sh)'
 	@echo 'make bench-speed  tokens a second on the CPU beside llama.cpp and PyTorch (benchmarks/speed.sh)'
 	@echo 'make bench-eval   questions a second on the CPU beside lm-evaluation-harness (benchmarks/eval.sh)'
+	@echo 'make bench-int8   what dynamic int8 costs and brings in onnxruntime and PyTorch (benchmarks/int8.sh)'
 	@echo 'make clean    remove what was built (libtorch stays in .venv)'
 
 build:
@@ -85,6 +86,10 @@ bench-speed: build
 # FLAGS_EVAL: see benchmarks/eval.sh --help.
 bench-eval: build
 	@benchmarks/eval.sh $(FLAGS_EVAL)
+
+# FLAGS_INT8: --model FOLDER --data TEXT, and see benchmarks/int8.sh --help.
+bench-int8: build
+	@benchmarks/int8.sh $(FLAGS_INT8)
 
 clean:
 	cargo clean
