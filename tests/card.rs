@@ -170,7 +170,40 @@ fn a_card_is_what_its_runs_say() {
     let again = runs.card(&["texts"], &["--out", out.to_str().unwrap()]);
     assert_one_line(&again, &["exists already"]);
     check_single(&runs);
+    check_suites(&runs);
     refuse(&runs);
+}
+
+/// Of an evaluation by several suites a card has each.
+fn check_suites(runs: &Runs) {
+    let [data, out, card] = ["questions", "suites", "suites.md"].map(|name| runs.path(name));
+    fs::create_dir(&data).unwrap();
+    let rows = |name: &str, row: Value| {
+        let lines = [row.to_string(), row.to_string()].join("\n");
+        fs::write(Path::new(&data).join(name), lines).unwrap();
+    };
+    rows(
+        "copa_validation.jsonl",
+        json!({"premise": "a cab.", "choice1": "a gab.", "choice2": "a head.", "question": "effect",
+            "idx": 0, "label": 1}),
+    );
+    rows(
+        "winogrande_xl_validation.jsonl",
+        json!({"sentence": "a cab, _ head", "option1": "gab", "option2": "fade", "answer": "1"}),
+    );
+    let eval = ["eval", "--model", &runs.model, "--suite", "copa,winogrande", "--data", &data];
+    stdout(&spec(&[&eval[..], &["--out", &out]].concat()));
+    stdout(&runs.card(&["suites"], &["--out", &card]));
+    let text = fs::read_to_string(&card).unwrap();
+    let (front, page) = read(&text);
+    let results = front["model-index"][0]["results"].as_array().unwrap();
+    for suite in ["copa", "winogrande"] {
+        let report = json(&Path::new(&out).join(suite).join("report.json"));
+        let of = |own: &&Value| own["dataset"]["name"] == *suite;
+        let found = results.iter().find(of).unwrap();
+        assert_eq!(found["metrics"][0]["value"], report["results"]["acc"]["value"], "{suite}");
+        assert!(page.contains(&format!("suites/{suite}")), "{suite}");
+    }
 }
 
 fn check_front(runs: &Runs, front: &Value) {

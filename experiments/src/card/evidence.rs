@@ -42,14 +42,23 @@ pub struct Evaluation {
 }
 
 impl Run {
-    /// Reads a folder.
-    pub fn read(folder: &Path) -> Result<Self> {
+    /// Reads a folder; of an evaluation by several suites each is a run.
+    pub fn read(folder: &Path) -> Result<Vec<Self>> {
         let name = folder.canonicalize().ok();
         let name = name.as_deref().and_then(Path::file_name).map(|own| own.to_string_lossy());
         let name = name.map_or_else(|| folder.display().to_string(), std::borrow::Cow::into_owned);
         let report = folder.join("report.json");
         let evidence = if report.is_file() {
-            read_report(&report)?
+            let found = read_report(&report)?;
+            let is_one = found.len() == 1;
+            let named = |evidence: Evidence| {
+                let suite = if is_one { None } else { evidence.suite() };
+                Self {
+                    name: suite.map_or(name.clone(), |suite| format!("{name}/{suite}")),
+                    evidence,
+                }
+            };
+            return Ok(found.into_iter().map(named).collect());
         } else if folder.join("recipe.toml").is_file() {
             Evidence::Training(Box::new(Training::read(folder)?))
         } else {
@@ -59,7 +68,7 @@ impl Run {
                 folder.display()
             );
         };
-        Ok(Self { name, evidence })
+        Ok(vec![Self { name, evidence }])
     }
 
     /// Refuses a run of another model.
@@ -82,7 +91,7 @@ impl Run {
     }
 }
 
-fn read_report(path: &Path) -> Result<Evidence> {
+fn read_report(path: &Path) -> Result<Vec<Evidence>> {
     let cannot = || format!("cannot read {}", path.display());
     let text = fs::read_to_string(path).with_context(cannot)?;
     let report: Value = serde_json::from_str(&text).with_context(cannot)?;
@@ -95,14 +104,14 @@ fn read_report(path: &Path) -> Result<Evidence> {
                     path.display()
                 );
             }
-            Ok(Evidence::Bench(serde_json::from_str(&text).with_context(cannot)?))
+            Ok(vec![Evidence::Bench(serde_json::from_str(&text).with_context(cannot)?)])
         }
-        Some("evaluation") => {
-            let model = report.pointer("/header/model").cloned().unwrap_or_default();
-            let model = serde_json::from_value(model).with_context(cannot)?;
-            Ok(Evidence::Evaluation(Box::new(Evaluation { model, report })))
+        Some("evaluation") => Ok(vec![evaluation(report).with_context(cannot)?]),
+        Some("evaluations") => {
+            let reports = report["reports"].as_array().cloned().unwrap_or_default();
+            reports.into_iter().map(|own| evaluation(own).with_context(cannot)).collect()
         }
-        Some("lossless") => Ok(Evidence::Lossless(report)),
+        Some("lossless") => Ok(vec![Evidence::Lossless(report)]),
         other => bail!(
             "{} is of the kind `{}`, which a card does not know; name runs of spec train, distill, eval \
              or bench",
@@ -112,7 +121,19 @@ fn read_report(path: &Path) -> Result<Evidence> {
     }
 }
 
+fn evaluation(report: Value) -> Result<Evidence> {
+    let model = report.pointer("/header/model").cloned().unwrap_or_default();
+    let model = serde_json::from_value(model)?;
+    Ok(Evidence::Evaluation(Box::new(Evaluation { model, report })))
+}
+
 impl Evidence {
+    /// The suite of an evaluation.
+    fn suite(&self) -> Option<&str> {
+        let Self::Evaluation(own) = self else { return None };
+        own.report.pointer("/header/suite")?.as_str()
+    }
+
     /// What it says of the model.
     pub(super) fn model(&self) -> Option<&ModelInfo> {
         match self {

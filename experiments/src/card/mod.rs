@@ -65,7 +65,10 @@ pub struct Beside {
 impl Card {
     /// Reads the folders of runs. All have to be of one model.
     pub fn read(said: Said, model: Option<Model>, folders: &[&Path]) -> Result<Self> {
-        let runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>>>()?;
+        let mut runs = Vec::new();
+        for folder in folders {
+            runs.extend(Run::read(folder)?);
+        }
         let mut card = Self { said, model, runs, measured: Vec::new() };
         let Some(parameters) = card.parameters() else {
             bail!("the runs do not say of which model they are; name it with --model");
